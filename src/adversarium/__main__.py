@@ -1,0 +1,7 @@
+"""``python -m adversarium``."""
+
+import sys
+
+from adversarium.cli import main
+
+sys.exit(main())

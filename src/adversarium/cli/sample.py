@@ -1,0 +1,40 @@
+"""``adversarium sample``."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from adversarium.cli.parser import Parser
+from adversarium.errors import InputError
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Draw samples of a run's generator into a file."""
+    parser = Parser("sample", "Draw samples of a trained generator.")
+    parser.add_argument("run", metavar="RUN", help="the run's folder")
+    parser.add_argument("-n", type=int, default=64, metavar="N", help="how many (default: 64)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the latent codes (default: 0)")
+    parser.add_argument("--out", required=True, metavar="F", help="a .png (a grid) or a .npz (an array)")
+    parser.add_argument("--raw", action="store_true", help="the generator as trained, not its average (EMA)")
+    parser.add_argument("--checkpoint", metavar="FILE", help="this checkpoint (default: the newest whole one)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    parser.add_argument("--force", action="store_true", help="replace F if it exists")
+    options = parser.parse(arguments)
+    out = Path(options.out)
+    if not 0 <= options.seed < 2**63:
+        raise InputError(f"--seed {options.seed}: wanted a number from 0 to 2^63 - 1")
+
+    from adversarium.train.sample import check_writable, load_generator, sample_run, write_samples
+
+    check_writable(out, force=options.force)
+    trained = load_generator(
+        Path(options.run),
+        average=not options.raw,
+        checkpoint=Path(options.checkpoint) if options.checkpoint else None,
+        device=options.device,
+    )
+    for problem in trained.problems:
+        print(f"warning: {problem}", file=sys.stderr)
+    write_samples(out, sample_run(trained, options.n, options.seed), force=options.force)
+    print(f"{out}: {options.n} samples")
+    return 0

@@ -1,0 +1,87 @@
+"""``adversarium train``."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adversarium.cli.parser import Parser
+from adversarium.config import BUDGETS, DEFAULT_KIMG, FIELDS, field_type, from_mapping, read_config
+from adversarium.errors import InputError
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Train a new run, or resume one."""
+    options = vars(_parser().parse(arguments))
+    resumed = options.pop("resume", None)
+    file = options.pop("config", None)
+    if resumed is not None:
+        return _resume(Path(resumed), options, file)
+    values = {**(read_config(Path(file)) if file else {})}
+    if any(name in options for name in BUDGETS):
+        values = {name: value for name, value in values.items() if name not in BUDGETS}
+    config = from_mapping({**values, **options}, file or "the command line")
+
+    from adversarium.cli.progress import Display
+    from adversarium.train import StoppedError, train
+
+    with Display() as display:
+        try:
+            return _ended(train(config, observers=[display], on_start=display.start))
+        except StoppedError as error:
+            raise InputError(str(error)) from error
+
+
+def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
+    budget = {name: options.pop(name) for name in BUDGETS if name in options}
+    if options or file:
+        name = "--config" if file else "--" + next(iter(options)).replace("_", "-")
+        raise InputError(
+            f"{name} with --resume: a run continues as it began; only its budget ({', '.join(BUDGETS)}) can change"
+        )
+    from adversarium.cli.progress import Display
+    from adversarium.train import StoppedError, resume
+
+    with Display() as display:
+        try:
+            run = resume(path, budget=budget, observers=[display], on_start=display.start, warn=display.warn)
+            return _ended(run)
+        except StoppedError as error:
+            raise InputError(str(error)) from error
+
+
+def _ended(run: Any) -> int:
+    if run.signal is not None:
+        print(f"stopped at step {run.steps}; continue with: adversarium train --resume {run.path}", file=sys.stderr)
+        return 128 + int(run.signal)
+    print(f"{run.path}: {run.steps} steps, {run.images / 1000:g} kimg; look at {run.path / 'samples.png'}")
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser("train", "Train a generator on DATA with a published method.")
+    parser.add_argument("data", nargs="?", default=argparse.SUPPRESS, metavar="DATA", help=_help("data"))
+    parser.add_argument("--resume", metavar="RUN", help="continue a run exactly where its newest checkpoint stands")
+    parser.add_argument("--config", metavar="FILE", help="options from a .json or .toml file; the command line wins")
+    for name in FIELDS:
+        if name == "data":
+            continue
+        flag, kind = "--" + name.replace("_", "-"), field_type(name)
+        if kind is bool:
+            action = argparse.BooleanOptionalAction if FIELDS[name].default is None else "store_true"
+            parser.add_argument(flag, dest=name, action=action, default=argparse.SUPPRESS, help=_help(name))
+        else:
+            parser.add_argument(
+                flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=kind.__name__.upper(), help=_help(name)
+            )
+    return parser
+
+
+def _help(name: str) -> str:
+    default = FIELDS[name].default
+    text = FIELDS[name].metadata["help"]
+    if name == "kimg":
+        return f"{text} (default budget: {DEFAULT_KIMG:g})"
+    # argparse reads % as a format
+    return (text if default is None or default is False else f"{text} (default: {default})").replace("%", "%%")

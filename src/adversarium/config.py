@@ -1,0 +1,146 @@
+"""The one typed configuration of a run: in Python, on the command line, in a file, and beside the results.
+
+This module imports no torch, so that the command line can answer questions about options at once.
+"""
+
+import dataclasses
+import json
+import math
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adversarium.errors import InputError, nearest
+
+DEFAULT_PRESET = "nsgan"
+DEFAULT_KIMG = 300.0
+BUDGETS = ("steps", "kimg", "seconds")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def _option(default: Any, help_text: str) -> Any:
+    return field(default=default, metadata={"help": help_text})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """What to train, on what, how long, and where to put it. ``None`` means: the preset's or the network's own.
+
+    Raises:
+        InputError: a value out of range, or more than one budget.
+    """
+
+    data: str = _option("mnist", "a builtin name, a folder of images or IDX files, a .npz or a .npy")
+    size: int | None = _option(None, "resize and crop a folder's images to this many pixels")
+    preset: str = _option(DEFAULT_PRESET, "the published method (adversarium list presets)")
+    network: str = _option("auto", "auto, dcgan, mlp or vector-mlp")
+    width: int | None = _option(None, "the networks' width")
+    latent_dim: int | None = _option(None, "numbers in a latent code")
+    critic_batch_norm: bool | None = _option(None, "batch norm in the critic")
+    generator_batch_norm: bool | None = _option(None, "batch norm in the generator")
+    steps: int | None = _option(None, "budget in generator steps")
+    kimg: float | None = _option(None, "budget in thousands of real samples shown to the critic")
+    seconds: float | None = _option(None, "budget in seconds of training")
+    batch_size: int = _option(64, "samples in a batch")
+    n_critic: int | None = _option(None, "critic steps per generator step")
+    critic_learning_rate: float | None = _option(None, "the critic's learning rate, constant")
+    generator_learning_rate: float | None = _option(None, "the generator's learning rate, constant")
+    penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties")
+    ema_half_life_kimg: float = _option(10.0, "half-life of the averaged generator's memory")
+    ema_rampup: float = _option(0.05, "that half-life is at most this share of the run so far")
+    precision: str = _option("auto", "auto, fp32 or bf16")
+    device: str = _option("auto", "auto, cpu, cuda, cuda:1, ...")
+    seed: int = _option(0, "seed of weights, data order, latent codes and penalties")
+    out: str | None = _option(None, "the run's folder (default: a new one under runs/)")
+    log_every_steps: int = _option(20, "steps between lines in metrics.jsonl")
+    sample_every_kimg: float = _option(25.0, "thousands of samples between pictures")
+    checkpoint_every_seconds: float = _option(60.0, "seconds between checkpoints")
+    keep_checkpoints: int = _option(2, "how many of the newest checkpoints to keep")
+    tensorboard: bool = _option(False, "also write TensorBoard events (the extra 'tensorboard')")
+
+    def __post_init__(self) -> None:
+        """Refuse what no run could use."""
+        given = [name for name in BUDGETS if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)} are given: a run has one budget, one of {', '.join(BUDGETS)}")
+        positive = (
+            *("size", "width", "latent_dim", "steps", "kimg", "seconds", "batch_size", "n_critic"),
+            *("critic_learning_rate", "generator_learning_rate", "log_every_steps", "sample_every_kimg"),
+            *("checkpoint_every_seconds", "keep_checkpoints"),
+        )
+        for name in positive:
+            _require_number(name, getattr(self, name), lambda number: number > 0, "a positive number")
+        for name in ("penalty_scale", "ema_half_life_kimg", "ema_rampup"):
+            _require_number(name, getattr(self, name), lambda number: number >= 0, "a number that is not negative")
+        _require_number("seed", self.seed, lambda number: 0 <= number < 2**63, "a number from 0 to 2^63 - 1")
+        if self.precision not in PRECISIONS:
+            hint = nearest(self.precision, PRECISIONS)
+            raise InputError(f"precision is {self.precision!r}{hint}: wanted one of {', '.join(PRECISIONS)}")
+
+
+def _require_number(name: str, value: float | None, fits: Callable[[float], bool], wanted: str) -> None:
+    if value is not None and not (math.isfinite(value) and fits(value)):
+        raise InputError(f"{name} is {value}: wanted {wanted}")
+
+
+FIELDS = {each.name: each for each in dataclasses.fields(TrainConfig)}
+_HINTS = typing.get_type_hints(TrainConfig)
+
+
+def field_type(name: str) -> type:
+    """Return the type of an option's value, without ``| None``."""
+    hint = _HINTS[name]
+    members = [each for each in typing.get_args(hint) if each is not types.NoneType]
+    found: type = members[0] if members else hint
+    return found
+
+
+def from_mapping(values: dict[str, Any], origin: str) -> TrainConfig:
+    """Return the configuration that a mapping (a file's content) describes.
+
+    Raises:
+        InputError: an unknown key (names the nearest), or a value of the wrong type.
+    """
+    for name, value in values.items():
+        if name not in FIELDS:
+            raise InputError(f"{origin}: unknown option {name!r}{nearest(name, FIELDS)}")
+        wanted = field_type(name)
+        if value is None and types.NoneType in typing.get_args(_HINTS[name]):
+            continue
+        # JSON and TOML write 300 where a float is meant; a bool is an int in Python, but not here
+        fits = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
+        if not fits or (isinstance(value, bool) and wanted is not bool):
+            raise InputError(f"{origin}: {name} is {value!r}: wanted {wanted.__name__}")
+    return TrainConfig(**{name: float(value) if field_type(name) is float and value is not None else value
+                          for name, value in values.items()})  # fmt: skip
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the options in a ``.json`` or ``.toml`` file.
+
+    Raises:
+        InputError: the file is missing, of another kind, or not valid.
+    """
+    if path.suffix not in (".json", ".toml"):
+        raise InputError(f"{path}: wanted a configuration in .json or .toml")
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = json.loads(text) if path.suffix == ".json" else _toml(text)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a configuration: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: wanted a table of options, found {type(values).__name__}")
+    return values
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    return tomllib.loads(text)

@@ -1,0 +1,29 @@
+"""What every loss asks of its scores before it touches them."""
+
+from torch import Tensor
+
+from adversarium.errors import InputError
+
+
+def check_scores(real_scores: Tensor | None, fake_scores: Tensor, *, need_real: bool = True) -> Tensor:
+    """Return the real scores (the fake ones where none are needed), or say what is wrong with either.
+
+    Raises:
+        InputError: scores are missing, not floating point, empty, or of different shapes (``[B, 1]`` against
+            ``[B]`` would broadcast to ``[B, B]`` in silence).
+    """
+    if real_scores is None:
+        if need_real:
+            raise InputError("real_scores is None: this side of the loss wants the scores of real samples")
+        real_scores = fake_scores
+    for name, scores in (("fake_scores", fake_scores), ("real_scores", real_scores)):
+        if not scores.is_floating_point():
+            raise InputError(f"{name} has dtype {scores.dtype}: wanted floating point numbers")
+        if scores.ndim == 0 or scores.numel() == 0:
+            raise InputError(f"{name} has shape {list(scores.shape)}: wanted [B] or [B, ...] with B at least 1")
+    if real_scores.shape != fake_scores.shape:
+        raise InputError(
+            f"real_scores has shape {list(real_scores.shape)} and fake_scores {list(fake_scores.shape)}: "
+            "wanted the same shape for both"
+        )
+    return real_scores

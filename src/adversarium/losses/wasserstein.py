@@ -1,0 +1,32 @@
+"""The Wasserstein loss. Its Lipschitz bound is a constraint or a penalty, and lives in those rooms."""
+
+from torch import Tensor
+
+from adversarium.losses._check import check_scores
+from adversarium.types import Loss
+
+
+def wasserstein() -> Loss:
+    """The difference of mean scores: over 1-Lipschitz critics its supremum is the Wasserstein-1 distance.
+
+    Formula:
+        critic:    s - r
+        generator: -s
+    Convention:
+        Meaningless without a Lipschitz bound on the critic: add weight clipping (``wgan``), a gradient penalty
+        (``wgan-gp``) or spectral normalisation. The estimate of the distance is minus the critic's loss.
+    Use when:
+        You want a loss that falls as quality rises, and can pay for several critic steps.
+    Paper:
+        Arjovsky, Chintala and Bottou 2017, "Wasserstein GAN", arXiv:1701.07875.
+    """
+
+    def critic(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
+        real_scores = check_scores(real_scores, fake_scores)
+        return fake_scores - real_scores
+
+    def generator(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
+        check_scores(real_scores, fake_scores, need_real=False)
+        return -fake_scores
+
+    return Loss(name="wasserstein", critic=critic, generator=generator, generator_needs_real=False, coupling="none")

@@ -1,0 +1,62 @@
+"""Small readable generators and critics, and what a method may ask of a network."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from adversarium.nets import dcgan, mlp
+from adversarium.types import Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A generator and a critic that belong together.
+
+    Attributes:
+        generator: ``(sample_shape, latent_dim, *, width, batch_norm, rng) -> nn.Module``, codes to samples.
+        critic: ``(sample_shape, *, width, batch_norm, rng) -> nn.Module``, samples to scores ``[B]``.
+        width: the default width.
+        batch_norm: whether the published networks have batch norm.
+        use_when: advice in a sentence.
+    """
+
+    generator: Callable[..., nn.Module]
+    critic: Callable[..., nn.Module]
+    width: int
+    batch_norm: bool
+    use_when: str
+
+
+NETWORKS: dict[str, Family] = {
+    "dcgan": Family(
+        generator=dcgan.generator,
+        critic=dcgan.critic,
+        width=64,
+        batch_norm=True,
+        use_when="Images of 28, 32, 64 or 128 pixels: the default for images.",
+    ),
+    "mlp": Family(
+        generator=mlp.image_generator,
+        critic=mlp.image_critic,
+        width=256,
+        batch_norm=False,
+        use_when="Images as flat vectors, as in the first tutorials (28×28 as 784).",
+    ),
+    "vector-mlp": Family(
+        generator=mlp.vector_generator,
+        critic=mlp.vector_critic,
+        width=512,
+        batch_norm=False,
+        use_when="Vectors: the default for them.",
+    ),
+}
+
+
+def parts_of(network: nn.Module) -> frozenset[Part]:
+    """Return the parts of a network that a published method may exclude."""
+    has_batch_norm = any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    return frozenset({"batch_norm"}) if has_batch_norm else frozenset()
+
+
+__all__ = ["NETWORKS", "Family", "dcgan", "mlp", "parts_of"]

@@ -1,0 +1,80 @@
+"""DCGAN for square images of 28, 32, 64 or 128 pixels and any number of channels (Radford et al. 2016, arXiv:1511.06434).
+
+The generator starts at 7×7 (28 pixels) or 4×4 (the others) and doubles the resolution by transposed convolutions
+4×4 of stride 2 until the image is reached; the channels halve at each. The critic is its mirror image. ``width`` is
+the number of channels at half the image's resolution.
+"""
+
+import torch
+from torch import nn
+
+from adversarium.errors import InputError, require
+from adversarium.nets._build import init_dcgan, untouched_global_rng
+
+RESOLUTIONS = {28: (7, 2), 32: (4, 3), 64: (4, 4), 128: (4, 5)}
+"""Pixels to (first resolution, number of doublings)."""
+
+
+def generator(
+    sample_shape: tuple[int, ...], latent_dim: int, *, width: int = 64, batch_norm: bool = True, rng: torch.Generator
+) -> nn.Module:
+    """Return a generator ``[B, latent_dim] -> [B, C, H, W]`` in [-1, 1] (tanh).
+
+    Raises:
+        InputError: the samples are not square images of a supported size.
+    """
+    channels, base, doublings = _plan(sample_shape, width)
+    with untouched_global_rng():
+        features = width * 2 ** (doublings - 1)
+        layers: list[nn.Module] = [
+            nn.Linear(latent_dim, features * base * base, bias=not batch_norm),
+            nn.Unflatten(1, (features, base, base)),
+            *_norm_relu(features, batch_norm),
+        ]
+        for _ in range(doublings - 1):
+            layers.append(nn.ConvTranspose2d(features, features // 2, 4, 2, 1, bias=not batch_norm))
+            features //= 2
+            layers += _norm_relu(features, batch_norm)
+        layers += [nn.ConvTranspose2d(features, channels, 4, 2, 1), nn.Tanh()]
+        network = nn.Sequential(*layers)
+    init_dcgan(network, rng)
+    return network
+
+
+def critic(
+    sample_shape: tuple[int, ...], *, width: int = 64, batch_norm: bool = True, rng: torch.Generator
+) -> nn.Module:
+    """Return a critic ``[B, C, H, W] -> [B]``, without a sigmoid; no batch norm on its first and last layer.
+
+    Raises:
+        InputError: the samples are not square images of a supported size.
+    """
+    channels, base, doublings = _plan(sample_shape, width)
+    with untouched_global_rng():
+        layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        features = width
+        for _ in range(doublings - 1):
+            layers.append(nn.Conv2d(features, features * 2, 4, 2, 1, bias=not batch_norm))
+            features *= 2
+            if batch_norm:
+                layers.append(nn.BatchNorm2d(features))
+            layers.append(nn.LeakyReLU(0.2))
+        layers += [nn.Flatten(1), nn.Linear(features * base * base, 1), nn.Flatten(0)]
+        network = nn.Sequential(*layers)
+    init_dcgan(network, rng)
+    return network
+
+
+def _plan(sample_shape: tuple[int, ...], width: int) -> tuple[int, int, int]:
+    require(width >= 1, f"width is {width}: wanted at least 1")
+    if len(sample_shape) != 3 or sample_shape[1] != sample_shape[2] or sample_shape[1] not in RESOLUTIONS:
+        sizes = ", ".join(str(size) for size in RESOLUTIONS)
+        raise InputError(
+            f"the dcgan network cannot make samples of shape {list(sample_shape)}: wanted [channels, pixels, pixels] "
+            f"with pixels one of {sizes}; --size resizes a folder of images, and vectors take --network vector-mlp"
+        )
+    return sample_shape[0], *RESOLUTIONS[sample_shape[1]]
+
+
+def _norm_relu(features: int, batch_norm: bool) -> list[nn.Module]:
+    return [nn.BatchNorm2d(features), nn.ReLU()] if batch_norm else [nn.ReLU()]

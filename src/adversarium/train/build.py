@@ -1,0 +1,219 @@
+"""From a configuration to everything that a run needs, resolved and checked before the first step."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from adversarium.config import BUDGETS, DEFAULT_KIMG, TrainConfig
+from adversarium.data import Codec, Latent, Source, Stream, open_stream
+from adversarium.errors import InputError, lookup
+from adversarium.games import alternating
+from adversarium.nets import NETWORKS, Family, parts_of
+from adversarium.presets import PRESETS
+from adversarium.train.checkpoint import Checkpoint, restore_module
+from adversarium.train.ema import Ema
+from adversarium.train.optimizers import build_optimizer, optimizer_tensors, restore_optimizer, set_progress
+from adversarium.train.precision import resolve_device, resolve_precision
+from adversarium.train.step import Step
+from adversarium.types import Anneal, Objective, OptimizerSettings, Preset, Scheduled
+
+
+def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
+    """Return the configuration with every ``None`` and ``auto`` replaced by what will be used.
+
+    Raises:
+        InputError: an unknown preset, network or device, or a network that the preset excludes.
+    """
+    preset = lookup("preset", config.preset, PRESETS)
+    network = config.network
+    if network == "auto":
+        network = "dcgan" if codec.is_image else "vector-mlp"
+    family = lookup("network", network, NETWORKS)
+    device = resolve_device(config.device)
+    budget = {} if any(getattr(config, name) is not None for name in BUDGETS) else {"kimg": DEFAULT_KIMG}
+    critic_lr, generator_lr = (settings.learning_rate for settings in _settings(config, preset))
+    return dataclasses.replace(
+        config,
+        **budget,
+        network=network,
+        width=config.width or family.width,
+        latent_dim=config.latent_dim or (64 if codec.is_image else max(2, min(64, codec.sample_shape[0]))),
+        critic_batch_norm=_batch_norm("critic", config.critic_batch_norm, preset, family),
+        generator_batch_norm=_batch_norm("generator", config.generator_batch_norm, preset, family),
+        n_critic=config.n_critic or preset.n_critic,
+        # an annealed rate stays the preset's
+        critic_learning_rate=critic_lr if isinstance(critic_lr, float) else None,
+        generator_learning_rate=generator_lr if isinstance(generator_lr, float) else None,
+        device=str(device),
+        precision=resolve_precision(config.precision, device, is_image=codec.is_image),
+    )
+
+
+def _batch_norm(player: str, wanted: bool | None, preset: Preset, family: Family) -> bool:
+    excluded = "batch_norm" in (preset.critic_without if player == "critic" else preset.generator_without)
+    if wanted and excluded:
+        raise InputError(f"this preset's {player} must not contain batch norm: {preset.why_without}")
+    return family.batch_norm and not excluded if wanted is None else wanted
+
+
+def _settings(config: TrainConfig, preset: Preset) -> tuple[OptimizerSettings, OptimizerSettings]:
+    """Return the critic's and the generator's optimizer settings, with the configured learning rates."""
+
+    def chosen(settings: OptimizerSettings, learning_rate: float | None) -> OptimizerSettings:
+        return settings if learning_rate is None else dataclasses.replace(settings, learning_rate=learning_rate)
+
+    return (
+        chosen(preset.critic_optimizer, config.critic_learning_rate),
+        chosen(preset.generator_optimizer, config.generator_learning_rate),
+    )
+
+
+def build_generator(config: TrainConfig, codec: Codec) -> nn.Module:
+    """Return a resolved configuration's generator with its initial weights."""
+    return lookup("network", config.network, NETWORKS).generator(
+        codec.sample_shape,
+        config.latent_dim,
+        width=config.width,
+        batch_norm=config.generator_batch_norm,
+        rng=_rng(config.seed, "generator"),
+    )
+
+
+@dataclass(frozen=True)
+class Training:
+    """A run in memory: what moves, and the streams that feed it."""
+
+    config: TrainConfig
+    codec: Codec
+    step: Step
+    ema: Ema
+    stream: Stream
+    latent: Latent
+    penalty_rng: torch.Generator
+    settings: tuple[OptimizerSettings, OptimizerSettings]
+
+    def move(self, progress: float, images: int) -> int:
+        """Take one step, ``progress`` into the run after ``images`` images; return the number of images since."""
+        for optimizer, settings in zip(
+            (self.step.critic_optimizer, self.step.generator_optimizer), self.settings, strict=True
+        ):
+            set_progress(optimizer, settings, progress)
+        before = self.step.critic_steps
+        self.step(progress)
+        images += (self.step.critic_steps - before) * self.config.batch_size
+        self.ema.update(images, (self.step.critic_steps - before) * self.config.batch_size)
+        return images
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that determines how the run continues."""
+        parts = {
+            "generator": self.step.generator.state_dict(),
+            "critic": self.step.critic.state_dict(),
+            "ema": self.ema.module.state_dict(),
+            "generator_optimizer": optimizer_tensors(self.step.generator_optimizer),
+            "critic_optimizer": optimizer_tensors(self.step.critic_optimizer),
+            "rng": {
+                "latent": self.latent.rng.get_state(),
+                "penalty": self.penalty_rng.get_state(),
+                "torch": torch.get_rng_state(),
+            },
+            "data": {"stream": self.stream.state()},
+        }
+        return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue exactly where a checkpoint was taken.
+
+        Raises:
+            InputError: the checkpoint is of other networks.
+        """
+        for name, module in (
+            ("generator", self.step.generator),
+            ("critic", self.step.critic),
+            ("ema", self.ema.module),
+        ):
+            restore_module(module, checkpoint.part(name), name, checkpoint.path)
+        restore_optimizer(self.step.generator_optimizer, checkpoint.part("generator_optimizer"))
+        restore_optimizer(self.step.critic_optimizer, checkpoint.part("critic_optimizer"))
+        self.latent.rng.set_state(checkpoint.tensors["rng.latent"])
+        self.penalty_rng.set_state(checkpoint.tensors["rng.penalty"])
+        torch.set_rng_state(checkpoint.tensors["rng.torch"])
+        self.stream.restore(checkpoint.tensors["data.stream"])
+        self.step.steps = checkpoint.counters["step"]
+        self.step.critic_steps = checkpoint.counters["critic_steps"]
+
+
+def build(config: TrainConfig, source: Source) -> Training:
+    """Return a resolved configuration's run, at its first step.
+
+    Raises:
+        InputError: networks and data do not fit, or a network contains what the preset excludes.
+    """
+    preset = PRESETS[config.preset]
+    codec = source.codec
+    device = torch.device(config.device)
+    # networks of the user's own may use dropout, which draws from the global state
+    torch.manual_seed(_seed(config.seed, "torch"))
+    generator = build_generator(config, codec).to(device)
+    critic = NETWORKS[config.network].critic(
+        codec.sample_shape,
+        width=config.width,
+        batch_norm=config.critic_batch_norm,
+        rng=_rng(config.seed, "critic"),
+    )
+    for constraint in preset.constraints:
+        if constraint.when == "build":
+            constraint.apply(critic)
+    critic = critic.to(device)
+    for player, network, excluded in (
+        ("critic", critic, preset.critic_without),
+        ("generator", generator, preset.generator_without),
+    ):
+        for part in sorted(parts_of(network) & excluded):
+            raise InputError(f"{config.preset}'s {player} must not contain {part}: {preset.why_without}")
+    stream = open_stream(source, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
+    latent = Latent(config.latent_dim or 0, _seed(config.seed, "latent"), device)
+    penalty_rng = _rng(config.seed, "penalty")
+    settings = _settings(config, preset)
+    step = Step(
+        generator=generator,
+        critic=critic,
+        objective=_scaled(preset.objective, config.penalty_scale),
+        rule=alternating(config.n_critic or 1),
+        critic_optimizer=build_optimizer(settings[0], critic.parameters()),
+        generator_optimizer=build_optimizer(settings[1], generator.parameters()),
+        constraints=preset.constraints,
+        real=lambda n: stream.next(n).samples,
+        latent=latent.next,
+        rng=penalty_rng,
+        batch_size=config.batch_size,
+        precision=config.precision,
+    )
+    ema = Ema(generator, config.ema_half_life_kimg * 1000, config.ema_rampup)
+    return Training(config, codec, step, ema, stream, latent, penalty_rng, settings)
+
+
+def _scaled(objective: Objective, factor: float) -> Objective:
+    def scaled(weight: Scheduled) -> Scheduled:
+        if isinstance(weight, Anneal):
+            return dataclasses.replace(weight, start=weight.start * factor, stop=weight.stop * factor)
+        return weight * factor
+
+    terms = tuple(dataclasses.replace(term, weight=scaled(term.weight)) for term in objective.critic_terms)
+    return dataclasses.replace(objective, critic_terms=terms)
+
+
+# Each random stream has its own number, so that one more draw in one does not shift the others.
+_STREAMS = ("generator", "critic", "data", "latent", "penalty", "torch", "samples")
+
+
+def _seed(seed: int, stream: str) -> int:
+    sequence = np.random.SeedSequence([seed, _STREAMS.index(stream)])
+    return int(sequence.generate_state(1, np.uint64)[0])
+
+
+def _rng(seed: int, stream: str) -> torch.Generator:
+    return torch.Generator().manual_seed(_seed(seed, stream))

@@ -1,0 +1,131 @@
+"""Checkpoints: one safetensors file each, complete or absent, checked before it is believed.
+
+``checkpoints/step-00001200.safetensors`` holds the tensors of networks, average, optimizers and random streams under
+dotted names (``ema.0.weight``), and in its header a JSON record with the format's version, counters and a SHA-256 of
+all tensors. Nothing is unpickled.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from adversarium.errors import InputError
+from adversarium.files import atomic_write
+
+FORMAT = 1
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    counters: dict[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors under a prefix, their names without it."""
+        start = f"{prefix}."
+        return {name[len(start) :]: value for name, value in self.tensors.items() if name.startswith(start)}
+
+
+def save(folder: Path, tensors: dict[str, Tensor], counters: dict[str, Any], *, keep: int) -> Path:
+    """Write a checkpoint atomically, then remove all but the newest ``keep``.
+
+    Raises:
+        OSError: the disk is full, say; older checkpoints are untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    record = {**counters, "format": FORMAT, "sha256": digest(tensors)}
+    path = folder / f"step-{counters['step']:08d}{SUFFIX}"
+    with atomic_write(path) as stream:
+        stream.write(safetensors.torch.save(tensors, {"adversarium": json.dumps(record)}))
+    for old in newest_first(folder)[keep:]:
+        old.unlink()
+    return path
+
+
+def newest_first(folder: Path) -> list[Path]:
+    """Return the checkpoints in a folder, the newest first."""
+    return sorted(folder.glob(f"step-*{SUFFIX}"), reverse=True)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read and check one checkpoint.
+
+    Raises:
+        InputError: truncated, corrupted, of another version, or not a checkpoint at all.
+    """
+    with open(path, "rb") as stream:
+        start = stream.read(4)
+    if start[:2] == b"PK" or start[:1] == b"\x80":
+        raise InputError(f"{path}: this is a pickle, which can run any code when it is read; it was not opened")
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path}: damaged or cut short ({error})") from None
+    if "adversarium" not in metadata:
+        raise InputError(f"{path}: a safetensors file, but not a checkpoint of adversarium")
+    record = json.loads(metadata["adversarium"])
+    if record["format"] != FORMAT:
+        raise InputError(
+            f"{path}: checkpoint format {record['format']}, and this version of adversarium reads format {FORMAT}"
+        )
+    if digest(tensors) != record["sha256"]:
+        raise InputError(f"{path}: damaged (its tensors do not match their checksum)")
+    return Checkpoint(path, tensors, record)
+
+
+def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
+    """Return the newest checkpoint that is whole, and a sentence for each newer one that is not.
+
+    Raises:
+        InputError: there is none.
+    """
+    problems = []
+    for path in newest_first(folder):
+        try:
+            return load(path), problems
+        except InputError as error:
+            problems.append(str(error))
+    raise InputError("\n".join([f"{folder}: no usable checkpoint", *problems]))
+
+
+def digest(tensors: dict[str, Tensor]) -> str:
+    """Return the SHA-256 of names, dtypes, shapes and bytes, in the order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name]
+        total.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        total.update(memoryview(value.contiguous().reshape(-1).view(torch.uint8).numpy()))
+    return total.hexdigest()
+
+
+def restore_module(module: nn.Module, tensors: dict[str, Tensor], what: str, path: Path) -> None:
+    """Copy a checkpoint's tensors into a module.
+
+    Raises:
+        InputError: they are another network's; names the first difference.
+    """
+    own = module.state_dict()
+    for name in sorted({*own, *tensors}):
+        if name not in tensors or name not in own:
+            where = "the checkpoint" if name not in tensors else "the network"
+            raise InputError(f"{path}: holds another {what}: {name!r} is not in {where}")
+        if own[name].shape != tensors[name].shape:
+            raise InputError(
+                f"{path}: holds another {what}: {name!r} has shape {list(tensors[name].shape)}, "
+                f"and the network's has {list(own[name].shape)}"
+            )
+    module.load_state_dict(tensors)

@@ -1,0 +1,191 @@
+"""A run's folder: what is in it, how it is begun, and how it is found again.
+
+::
+
+    runs/wgan/
+      config.json     every option, as it was used
+      run.json        versions, commit, machine, what was done to the data
+      data.json       what a sample is, so that sampling needs no data
+      metrics.jsonl   one line per logging interval
+      checkpoints/    the newest few
+      samples/        pictures at intervals
+      samples.png     the last of them
+      curves.png
+"""
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import adversarium
+from adversarium.config import TrainConfig, from_mapping, read_config
+from adversarium.data import ArraySource, Codec, Source
+from adversarium.errors import InputError
+from adversarium.files import atomic_write
+
+
+class RunFolder:
+    """The paths in a run's folder, and its small files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.metrics = path / "metrics.jsonl"
+
+    @classmethod
+    def begin(cls, config: TrainConfig, source: Source) -> "RunFolder":
+        """Make the folder of a new run.
+
+        Raises:
+            InputError: it holds something already, or cannot be made.
+        """
+        folder = cls(Path(config.out) if config.out is not None else _unused(config))
+        path = folder.path
+        if path.exists() and not path.is_dir():
+            raise InputError(f"--out {path}: is a file; wanted a new or empty folder")
+        if path.exists() and any(path.iterdir()):
+            resume = f", or continue it: adversarium train --resume {path}" if (path / "config.json").exists() else ""
+            raise InputError(f"--out {path}: already holds files, and nothing is overwritten; take another{resume}")
+        try:
+            folder.samples.mkdir(parents=True)
+            folder.checkpoints.mkdir()
+        except OSError as error:
+            raise InputError(f"--out {path}: cannot be made ({error.strerror})") from None
+        _write_json(path / "config.json", dataclasses.asdict(config))
+        _write_json(path / "run.json", _circumstances(source))
+        _write_json(path / "data.json", {"name": source.name, **dataclasses.asdict(source.codec)})
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Return an existing run's folder.
+
+        Raises:
+            InputError: there is no run in it.
+        """
+        if not path.exists():
+            raise InputError(f"{path}: no such folder")
+        if not (path / "config.json").is_file():
+            raise InputError(f"{path}: holds no run (there is no config.json)")
+        return cls(path)
+
+    def config(self) -> TrainConfig:
+        """Return the run's resolved configuration.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        path = self.path / "config.json"
+        return from_mapping(read_config(path), str(path))
+
+    def codec(self) -> Codec:
+        """Return what the run's samples are.
+
+        Raises:
+            InputError: ``data.json`` is missing or damaged.
+        """
+        path = self.path / "data.json"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            return Codec(
+                tuple(int(size) for size in values["sample_shape"]),
+                tuple(float(value) for value in values["center"]),
+                tuple(float(value) for value in values["scale"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from None
+
+    def records(self) -> list[dict[str, float]]:
+        """Return the lines of ``metrics.jsonl``; a last line cut short by a kill is left out."""
+        if not self.metrics.exists():
+            return []
+        records = []
+        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def forget_after(self, step: int) -> list[dict[str, float]]:
+        """Drop the records after a step (the run resumes there and will write them again); return the others."""
+        records = [record for record in self.records() if record["step"] <= step]
+        with atomic_write(self.metrics) as stream:
+            for record in records:
+                stream.write((json.dumps(record) + "\n").encode())
+        return records
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep a second process out of the run while this one trains it (the system frees it if we are killed).
+
+        Raises:
+            InputError: another process is training this run.
+        """
+        if sys.platform == "win32":  # no advisory locks there
+            yield
+            return
+        import fcntl
+
+        with open(self.path / ".lock", "w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.path}: another process is training this run") from None
+            yield
+
+
+def _unused(config: TrainConfig) -> Path:
+    """Return the first free ``runs/DATA-PRESET``, ``runs/DATA-PRESET-2``, ..."""
+    stem = f"{Path(config.data).stem or 'data'}-{config.preset}"
+    number = 1
+    while (path := Path("runs") / (stem if number == 1 else f"{stem}-{number}")).exists():
+        number += 1
+    return path
+
+
+def _circumstances(source: Source) -> dict[str, Any]:
+    return {
+        "adversarium": adversarium.__version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "data_samples": len(source) if isinstance(source, ArraySource) else None,
+        "data_classes": list(source.classes) if isinstance(source, ArraySource) else [],
+        "data_notes": list(source.notes) if isinstance(source, ArraySource) else [],
+    }
+
+
+def _commit() -> str | None:
+    """Return the commit of the working copy that this package runs from, or ``None`` when it is installed."""
+    here = Path(__file__).resolve().parent
+    if not (here.parents[2] / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    with atomic_write(path) as stream:
+        stream.write((json.dumps(values, indent=2) + os.linesep).encode())

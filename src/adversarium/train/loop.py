@@ -1,0 +1,310 @@
+"""The training loop: steps until the budget is spent, with records, pictures and checkpoints on the way."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from adversarium.config import BUDGETS, TrainConfig
+from adversarium.data import ArraySource, Source, open_data
+from adversarium.errors import InputError
+from adversarium.train import checkpoint, pictures
+from adversarium.train.build import Training, build, resolve
+from adversarium.train.folder import RunFolder
+from adversarium.train.sample import generate, sheet_codes
+from adversarium.train.step import NonFiniteError
+
+Record = dict[str, float]
+Observer = Callable[[Record], None]
+"""Called with each record: what ``metrics.jsonl`` holds, plus ``progress`` from 0 to 1."""
+
+
+class StoppedError(RuntimeError):
+    """A run stopped before its budget was spent; the message says why, and from where it can go on."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a call of :func:`train` or :func:`resume` ended.
+
+    Attributes:
+        path: the run's folder.
+        steps: generator steps taken in all.
+        images: real samples shown to the critic in all.
+        signal: the number of the signal that ended it early, or ``None``.
+    """
+
+    path: Path
+    steps: int
+    images: int
+    signal: int | None
+
+
+@dataclass
+class _Position:
+    """Where a run stands."""
+
+    images: int = 0
+    seconds: float = 0.0
+
+
+def train(
+    config: TrainConfig,
+    *,
+    source: Source | None = None,
+    observers: Sequence[Observer] = (),
+    on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
+) -> Run:
+    """Train a new run.
+
+    Args:
+        config: what to do.
+        source: the data, where they are not what ``config.data`` names.
+        observers: called with each record.
+        on_start: called once, before the first step.
+
+    Raises:
+        InputError: the configuration, the data or the folder cannot be used; nothing was written.
+        StoppedError: a number became non-finite, or a file could not be written.
+    """
+    source = source if source is not None else open_data(config.data, size=config.size)
+    config = resolve(config, source.codec)
+    if config.tensorboard:
+        _summary_writer_class()
+    training = build(config, source)
+    folder = RunFolder.begin(config, source)
+    with folder.lock():
+        on_start(folder, training, source)
+        return _run(folder, training, source, _Position(), [], observers)
+
+
+def resume(
+    path: Path,
+    *,
+    budget: dict[str, float] | None = None,
+    source: Source | None = None,
+    observers: Sequence[Observer] = (),
+    on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Run:
+    """Continue a run exactly where its newest whole checkpoint stands.
+
+    Args:
+        path: the run's folder.
+        budget: another budget, ``{"steps": 9000}`` say, in place of the run's own.
+        source: the data, where they are not what the run's configuration names.
+        observers: called with each record.
+        on_start: called once, before the first step.
+        warn: called with a sentence for each damaged checkpoint that was passed over.
+
+    Raises:
+        InputError: there is no usable run, or its data have changed.
+        StoppedError: as in :func:`train`.
+    """
+    folder = RunFolder.open(path)
+    config = folder.config()
+    if budget:
+        config = replace(config, **{name: budget.get(name) for name in BUDGETS})
+    with folder.lock():
+        source = source if source is not None else open_data(config.data, size=config.size)
+        if source.codec != folder.codec():
+            raise InputError(
+                f"{config.data}: no longer the data that {path} was trained on (samples of shape "
+                f"{list(source.codec.sample_shape)}, or another range)"
+            )
+        training = build(config, source)
+        position, records = _Position(), []
+        if checkpoint.newest_first(folder.checkpoints):
+            found, problems = checkpoint.load_newest(folder.checkpoints)
+            for problem in problems:
+                warn(f"{problem}; going back to {found.path.name}")
+            training.restore(found)
+            position = _Position(found.counters["images"], found.counters["seconds"])
+            records = folder.forget_after(training.step.steps)
+        elif folder.metrics.exists():
+            warn(f"{path}: holds no checkpoint yet; starting again from step 0")
+            folder.forget_after(0)
+        on_start(folder, training, source)
+        return _run(folder, training, source, position, records, observers)
+
+
+def _run(
+    folder: RunFolder,
+    training: Training,
+    source: Source,
+    position: _Position,
+    records: list[Record],
+    observers: Sequence[Observer],
+) -> Run:
+    """Train, and turn what may go wrong on the way into a sentence that says where to go on."""
+    try:
+        with ExitStack() as stack:
+            writers = [stack.enter_context(_jsonl(folder.metrics))]
+            if training.config.tensorboard:
+                writers.append(stack.enter_context(_tensorboard(folder.path)))
+            caught = stack.enter_context(_signals())
+            _loop(folder, training, source, position, records, [*writers, *observers], caught)
+    except (NonFiniteError, OSError) as error:
+        kept = checkpoint.newest_first(folder.checkpoints)
+        what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
+        where = f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"
+        raise StoppedError(f"stopped at step {training.step.steps}: {what}; {where}") from error
+    return Run(folder.path, training.step.steps, position.images, caught[0] if caught else None)
+
+
+def _loop(
+    folder: RunFolder,
+    training: Training,
+    source: Source,
+    position: _Position,
+    records: list[Record],
+    observers: Sequence[Observer],
+    caught: list[int],
+) -> None:
+    config, step = training.config, training.step
+    codes = sheet_codes(config.latent_dim or 0, config.seed, is_image=training.codec.is_image)
+    last_save, last_log = time.monotonic(), (time.monotonic(), position.images)
+    progress = _progress(config, step.steps, position)
+
+    def save() -> None:
+        checkpoint.save(
+            folder.checkpoints,
+            training.tensors(),
+            {
+                "step": step.steps,
+                "critic_steps": step.critic_steps,
+                "images": position.images,
+                "seconds": position.seconds,
+            },
+            keep=config.keep_checkpoints,
+        )
+
+    def draw(path: Path) -> None:
+        made = generate(training.ema.module, training.codec, codes)
+        if training.codec.is_image:
+            pictures.write_image(path, pictures.grid_of(made))
+        else:
+            real = training.codec.decode(_peek(source, len(made)))
+            pictures.write_scatter(path, made, real.numpy())
+
+    ended = progress >= 1.0
+    while not ended:
+        started = time.monotonic()
+        before = position.images
+        position.images = training.move(progress, before)
+        position.seconds += time.monotonic() - started
+        progress = _progress(config, step.steps, position)
+        # asked once: a signal that comes later in this turn gets a turn, and a checkpoint, of its own
+        ended = progress >= 1.0 or bool(caught)
+        saves = ended or time.monotonic() - last_save >= config.checkpoint_every_seconds
+
+        # a checkpoint is never written over numbers that were not looked at
+        if step.steps % config.log_every_steps == 0 or saves:
+            now, since = time.monotonic(), last_log
+            record = {
+                "step": step.steps,
+                "kimg": position.images / 1000,
+                "seconds": position.seconds,
+                "progress": progress,
+                "images_per_second": (position.images - since[1]) / (now - since[0]),
+                "critic_learning_rate": step.critic_optimizer.param_groups[0]["lr"],
+                "generator_learning_rate": step.generator_optimizer.param_groups[0]["lr"],
+                **step.measurements(),
+            }
+            last_log = (now, position.images)
+            records.append(record)
+            for observer in observers:
+                observer(record)
+        if saves:
+            save()
+            last_save = time.monotonic()
+        if _crossed(before, position.images, config.sample_every_kimg * 1000) and not ended:
+            draw(folder.samples / f"{position.images / 1000:09.3f}kimg.png")
+    if records:
+        draw(folder.path / "samples.png")
+        pictures.write_curves(folder.path / "curves.png", records, f"{config.preset} on {config.data}")
+
+
+def _progress(config: TrainConfig, steps: int, position: _Position) -> float:
+    """Return the share of the budget that is spent, from 0 to 1."""
+    if config.steps is not None:
+        spent = steps / config.steps
+    elif config.kimg is not None:
+        spent = position.images / (config.kimg * 1000)
+    else:
+        assert config.seconds is not None
+        spent = position.seconds / config.seconds
+    return min(spent, 1.0)
+
+
+def _crossed(before: int, after: int, interval: float) -> bool:
+    return before // interval != after // interval
+
+
+def _peek(source: Source, n: int) -> torch.Tensor:
+    """Return some encoded samples for a picture, without moving the training's stream."""
+    if isinstance(source, ArraySource):
+        return source.codec.encode(torch.from_numpy(source.samples[: n].copy()))
+    return source.codec.encode(source.sample(n, torch.Generator().manual_seed(0)))
+
+
+@contextmanager
+def _jsonl(path: Path) -> Iterator[Observer]:
+    with open(path, "a", encoding="utf-8") as stream:
+
+        def write(record: Record) -> None:
+            stream.write(json.dumps(record) + "\n")
+            stream.flush()
+
+        yield write
+
+
+@contextmanager
+def _tensorboard(path: Path) -> Iterator[Observer]:
+    writer = _summary_writer_class()(str(path))
+
+    def write(record: Record) -> None:
+        for name, value in record.items():
+            if name not in ("step", "kimg"):
+                writer.add_scalar(name, value, global_step=round(record["kimg"] * 1000))
+
+    try:
+        yield write
+    finally:
+        writer.close()
+
+
+def _summary_writer_class() -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise InputError("--tensorboard needs an extra: pip install 'adversarium[tensorboard]'") from None
+    return SummaryWriter
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM, so that the step in hand is finished first; a second SIGINT interrupts at once."""
+    caught: list[int] = []
+
+    def catch(number: int, frame: object) -> None:
+        if caught and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        caught.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield caught  # only the main thread may set handlers
+        return
+    old = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield caught
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

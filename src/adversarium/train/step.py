@@ -1,0 +1,206 @@
+"""One step of the game on real networks: the only place with ``.backward()``."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from adversarium.errors import InputError
+from adversarium.nets import parts_of
+from adversarium.train.objective import critic_side, generator_side
+from adversarium.train.precision import autocast
+from adversarium.types import Constraint, GameRule, Objective, Penalty
+
+
+class NonFiniteError(ArithmeticError):
+    """A term or a gradient became infinite or NaN. Attributes: ``part``, ``step``, ``value``."""
+
+    def __init__(self, part: str, step: int, value: float) -> None:
+        super().__init__(f"{part} became {value} at step {step}")
+        self.part, self.step, self.value = part, step, value
+
+
+class Step:
+    """Two networks, their optimizers and an objective, moved by a game rule one step at a time.
+
+    It works on any modules and any source of batches: ``real(n)`` returns n real samples and ``latent(n)`` n codes
+    for the generator. The critic's side builds no graph through the generator, and the generator's side computes
+    no gradient for the critic's weights. A loss or gradient that is not finite raises before the optimizer uses it
+    (on a GPU, which would have to wait for the answer, when :meth:`measurements` reads the numbers).
+
+    Args:
+        generator: codes ``[B, latent_dim]`` to samples ``[B, ...]``.
+        critic: samples to scores ``[B]`` or ``[B, ...]``.
+        objective: what the two players minimise.
+        rule: how they move.
+        critic_optimizer: over the critic's parameters.
+        generator_optimizer: over the generator's parameters.
+        constraints: the ``when="step"`` ones are applied after each of the critic's optimizer steps.
+        real: the data.
+        latent: the prior.
+        rng: for penalties that draw points.
+        batch_size: samples in a batch.
+        precision: ``fp32``, or ``bf16`` for bf16 autocast in both networks (losses and penalties stay in float32).
+
+    Raises:
+        InputError: the players share a parameter, or a penalised critic has batch norm.
+    """
+
+    def __init__(
+        self,
+        *,
+        generator: nn.Module,
+        critic: nn.Module,
+        objective: Objective,
+        rule: GameRule,
+        critic_optimizer: torch.optim.Optimizer,
+        generator_optimizer: torch.optim.Optimizer,
+        real: Callable[[int], Tensor],
+        latent: Callable[[int], Tensor],
+        rng: torch.Generator,
+        batch_size: int,
+        constraints: tuple[Constraint, ...] = (),
+        precision: str = "fp32",
+    ) -> None:
+        self.generator = generator
+        self.critic = critic
+        self.objective = objective
+        self.critic_optimizer = critic_optimizer
+        self.generator_optimizer = generator_optimizer
+        self.batch_size = batch_size
+        self.steps = 0
+        self.critic_steps = 0
+        self._rule = rule
+        self._real = real
+        self._latent = latent
+        self._rng = rng
+        self._precision = precision
+        self._progress = 0.0
+        self._last_real: Tensor | None = None
+        self._measured: dict[str, list[Tensor]] = {}
+        self._unread_since = 1
+        self._device = next(critic.parameters()).device
+        batch_norm = "batch_norm" in parts_of(critic)
+        # one pass for real and fake changes nothing where samples do not meet inside the critic
+        self._joint = not batch_norm
+        self._check_players(batch_norm)
+        for constraint in constraints:
+            if constraint.when == "step":
+                critic_optimizer.register_step_post_hook(lambda *_, apply=constraint.apply: apply(self.critic))
+
+    def __call__(self, progress: float = 0.0) -> None:
+        """Move both players once, ``progress`` (0 to 1) into the run."""
+        self._progress = progress
+        self.steps += 1
+        self._rule(
+            self._critic_gradients, self._generator_gradients, self.critic_optimizer, self.generator_optimizer
+        )
+
+    def measurements(self) -> dict[str, float]:
+        """Return the means of everything measured since the last call, and forget it.
+
+        Raises:
+            NonFiniteError: one of the numbers is not finite.
+        """
+        means = {}
+        for name, values in self._measured.items():
+            stacked = torch.stack(values).double().cpu()
+            bad = (~stacked.isfinite()).nonzero()
+            if len(bad):
+                # several critic steps may fall on one step
+                step = self._unread_since + int(bad[0]) * (self.steps + 1 - self._unread_since) // len(values)
+                raise NonFiniteError(name, step, float(stacked[bad[0]]))
+            means[name] = float(stacked.mean())
+        self._measured.clear()
+        self._unread_since = self.steps + 1
+        return means
+
+    def _critic_gradients(self) -> None:
+        real = self._real(self.batch_size)
+        with torch.no_grad():
+            fake = self._generate(self.batch_size)
+        self.critic_optimizer.zero_grad(set_to_none=True)
+        side = critic_side(
+            self.objective,
+            self._score,
+            real,
+            fake,
+            self._rng,
+            step=self.critic_steps,
+            progress=self._progress,
+            joint=self._joint,
+        )
+        total = torch.stack(list(side.parts.values())).sum()
+        for name, value in side.parts.items():
+            self._measure(f"critic_{name}", value)
+        total.backward()
+        self._measure_gradients("critic", self.critic)
+        real_score, fake_score = side.real_scores.mean(), side.fake_scores.mean()
+        self._measure("real_score", real_score)
+        self._measure("fake_score", fake_score)
+        self._measure("score_gap", real_score - fake_score)
+        self.critic_steps += 1
+        self._last_real = real
+
+    def _generator_gradients(self) -> None:
+        if self._last_real is None and self.objective.loss.generator_needs_real:
+            self._last_real = self._real(self.batch_size)
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        self.critic.requires_grad_(False)
+        try:
+            fake = self._generate(self.batch_size)
+            loss = generator_side(self.objective, self._score, self._last_real, fake)
+            self._measure("generator_loss", loss)
+            loss.backward()
+        finally:
+            self.critic.requires_grad_(True)
+        self._measure_gradients("generator", self.generator)
+
+    def _generate(self, n: int) -> Tensor:
+        codes = self._latent(n)
+        with autocast(self._precision, self._device):
+            samples: Tensor = self.generator(codes)
+        return samples.float()
+
+    def _score(self, samples: Tensor) -> Tensor:
+        with autocast(self._precision, self._device):
+            scores: Tensor = self.critic(samples)
+        return scores
+
+    def _measure(self, name: str, value: Tensor) -> None:
+        value = value.detach()
+        if self._device.type == "cpu" and not math.isfinite(value):
+            raise NonFiniteError(name, self.steps, float(value))
+        self._measured.setdefault(name, []).append(value)
+
+    def _measure_gradients(self, player: str, network: nn.Module) -> None:
+        gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+        if self.steps <= 1:
+            for name, parameter in network.named_parameters():
+                if parameter.requires_grad and parameter.grad is None:
+                    raise InputError(f"the {player}'s parameter {name!r} gets no gradient: is it used?")
+        self._measure(f"{player}_gradient_norm", torch.nn.utils.get_total_norm(gradients))
+
+    def _check_players(self, critic_has_batch_norm: bool) -> None:
+        shared = {id(parameter) for parameter in self.critic.parameters()} & {
+            id(parameter) for parameter in self.generator.parameters()
+        }
+        if shared:
+            raise InputError(f"the critic and the generator share {len(shared)} parameters: each needs its own")
+        for player, network, optimizer in (
+            ("critic", self.critic, self.critic_optimizer),
+            ("generator", self.generator, self.generator_optimizer),
+        ):
+            moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+            if moved != {id(parameter) for parameter in network.parameters()}:
+                raise InputError(f"the {player}'s optimizer does not hold exactly the {player}'s parameters")
+        if critic_has_batch_norm and self.objective.critic_terms:
+            names = ", ".join(term.name for term in self.objective.critic_terms)
+            raise InputError(
+                f"the critic has batch norm and a penalty ({names}): a penalty is a statement about each sample on "
+                "its own, and batch norm makes every score depend on the whole batch"
+            )
+
+
+__all__ = ["NonFiniteError", "Penalty", "Step"]

@@ -1,0 +1,198 @@
+"""The vocabulary: what a loss, a penalty, a constraint, a game rule and a preset are.
+
+Conventions that hold everywhere:
+
+* a **score** is what a critic returns for a sample, of shape ``[B]`` or ``[B, ...]`` (patch and multi-scale
+  critics). *Up means more real*, for every loss. A critic ends without a sigmoid;
+* losses are unreduced: one value per score, to be minimised; the caller takes the mean;
+* randomness comes from an explicit ``torch.Generator``;
+* progress is the share of the run's budget that is spent, from 0 to 1.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Scores = Float[Tensor, "batch *rest"]
+Samples = Float[Tensor, "batch *sample"]
+PerSample = Float[Tensor, " batch"]
+
+Critic = Callable[[Tensor], Tensor]
+"""Samples ``[B, ...]`` to scores ``[B]`` or ``[B, ...]``: an ``nn.Module`` or any callable."""
+
+
+class ScoreFunction(Protocol):
+    """One player's side of a loss."""
+
+    def __call__(self, real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
+        """Return one value per score, to be minimised, in the scores' shape and dtype."""
+        ...
+
+
+Coupling = Literal["none", "paired", "batch_mean"]
+"""How a loss couples the elements of a batch.
+
+``none``: each value depends on one score of either side; ``paired``: on the i-th real and the i-th fake score;
+``batch_mean``: also on the mean over the local batch, so the value changes with the batch size and, in
+distributed training, with the share of the batch that a process holds.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """A two-player loss: what the critic and what the generator minimise, given the same scores.
+
+    Attributes:
+        name: its factory's name in ``LOSSES``.
+        critic: ``(real_scores, fake_scores) -> values``, the critic's side.
+        generator: ``(real_scores, fake_scores) -> values``, the generator's side. ``real_scores`` may be ``None``
+            unless ``generator_needs_real``.
+        generator_needs_real: whether the generator's side reads the real scores (the relativistic losses do).
+        coupling: how the elements of a batch are coupled.
+    """
+
+    name: str
+    critic: ScoreFunction
+    generator: ScoreFunction
+    generator_needs_real: bool
+    coupling: Coupling
+
+
+class Penalty(Protocol):
+    """Something added to the critic's loss that looks at the critic as a function."""
+
+    def __call__(
+        self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
+    ) -> Tensor:
+        """Return one value per sample, ``[B]``, with the penalty's weight in it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Anneal:
+    """A value that moves along half a cosine from ``start`` to ``stop`` over the first ``share`` of the run.
+
+    At progress p it is ``stop + (start - stop) * (1 + cos(pi * min(p / share, 1))) / 2``.
+    """
+
+    start: float
+    stop: float
+    share: float = 1.0
+
+    def __call__(self, progress: float) -> float:
+        """Return the value at ``progress`` (0 to 1)."""
+        return self.stop + (self.start - self.stop) * (1 + math.cos(math.pi * min(progress / self.share, 1.0))) / 2
+
+
+Scheduled = float | Anneal
+
+
+def at(value: Scheduled, progress: float) -> float:
+    """Return a constant as it is, and an annealed value at ``progress``."""
+    return value(progress) if isinstance(value, Anneal) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """A penalty with its name (in ``PENALTIES``, and in the logs), a weight, and an interval.
+
+    With ``every=k`` it is evaluated at each k-th critic step and weighted k times as much, so that its mean
+    gradient is unchanged (lazy regularisation, Karras et al. 2020, arXiv:1912.04958).
+    """
+
+    name: str
+    penalty: Penalty
+    weight: Scheduled = 1.0
+    every: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What the two players minimise: a loss, and the critic's named terms."""
+
+    loss: Loss
+    critic_terms: tuple[Term, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraint:
+    """Something done to a critic's weights.
+
+    ``when="build"``: once, before training (spectral norm); ``when="step"``: after each of the critic's optimizer
+    steps (clipping).
+    """
+
+    name: str
+    when: Literal["build", "step"]
+    apply: Callable[[torch.nn.Module], None]
+
+
+Gradients = Callable[[], None]
+"""Fill the ``.grad`` of one player's parameters with a fresh stochastic gradient of its objective."""
+
+
+class GameRule(Protocol):
+    """How the two players move in one step. It knows nothing of images, networks or losses."""
+
+    def __call__(
+        self,
+        critic: Gradients,
+        generator: Gradients,
+        critic_optimizer: torch.optim.Optimizer,
+        generator_optimizer: torch.optim.Optimizer,
+    ) -> None:
+        """Move both players once."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSettings:
+    """A published optimizer setting. ``beta2`` and the learning rate may be annealed over the run.
+
+    ``rmsprop`` reads ``beta2`` as its smoothing constant and ignores ``beta1`` (it must be 0).
+    """
+
+    kind: Literal["adam", "rmsprop"]
+    learning_rate: Scheduled
+    beta1: float = 0.0
+    beta2: Scheduled = 0.999
+
+
+Part = Literal["batch_norm"]
+"""A part that a published method excludes from a network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A published method as one value.
+
+    Attributes:
+        summary: the method in one line.
+        objective: its loss and its critic terms.
+        n_critic: critic steps per generator step (alternating descent).
+        critic_optimizer: the critic's published setting.
+        generator_optimizer: the generator's published setting.
+        constraints: what is done to the critic's weights.
+        critic_without: parts that its critic must not contain.
+        generator_without: parts that its generator must not contain.
+        why_without: the reason for both.
+        use_when: advice in a sentence or two.
+        paper: authors, year, arXiv number.
+    """
+
+    summary: str
+    objective: Objective
+    critic_optimizer: OptimizerSettings
+    generator_optimizer: OptimizerSettings
+    use_when: str
+    paper: str
+    n_critic: int = 1
+    constraints: tuple[Constraint, ...] = ()
+    critic_without: frozenset[Part] = field(default_factory=frozenset)
+    generator_without: frozenset[Part] = field(default_factory=frozenset)
+    why_without: str = ""

@@ -1,0 +1,119 @@
+"""The shared passes compute what the loss and the penalties compute on their own."""
+
+import pytest
+import torch
+from torch import nn
+
+from adversarium import penalties
+from adversarium.presets import PRESETS
+from adversarium.train import critic_side, generator_side
+from adversarium.types import Anneal, Objective, Term, at
+
+
+def make_critic(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Flatten(1), nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 1), nn.Flatten(0)).double()
+
+
+def batches(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(6, 3, 2, 2, generator=rng, dtype=torch.float64) for _ in range(2))
+
+
+class Counted(nn.Module):
+    """A critic that counts the samples it sees in each call."""
+
+    def __init__(self, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic, self.calls = critic, []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.append(len(x))
+        return self.critic(x)
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_critic_side_equals_the_parts_computed_one_by_one(preset: str, joint: bool) -> None:
+    objective, (real, fake), progress = PRESETS[preset].objective, batches(1), 0.05
+    shared, apart = make_critic(2), make_critic(2)
+    rngs = [torch.Generator().manual_seed(3) for _ in range(2)]
+
+    side = critic_side(objective, shared, real, fake, rngs[0], progress=progress, joint=joint)
+    sum(side.parts.values()).backward()
+
+    # the slow twin: a forward for each, the penalties as a builder calls them
+    total = objective.loss.critic(apart(real).float(), apart(fake).float()).mean()
+    for term in objective.critic_terms:
+        total = total + at(term.weight, progress) * term.penalty(apart, real, fake, rngs[1]).mean()
+    total.backward()
+
+    torch.testing.assert_close(sum(side.parts.values()).double(), total.double(), rtol=1e-6, atol=1e-7)
+    for mine, theirs in zip(shared.parameters(), apart.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-5, atol=1e-7)
+    assert set(side.parts) == {"loss", *(term.name for term in objective.critic_terms)}
+
+
+@pytest.mark.parametrize(
+    ("preset", "joint", "calls"),
+    [("nsgan", True, [12]), ("nsgan", False, [6, 6]), ("r3gan", True, [12]), ("wgan-gp", True, [12, 6])],
+)
+def test_number_of_critic_passes(preset: str, joint: bool, calls: list[int]) -> None:
+    critic = Counted(make_critic(0))
+    critic_side(PRESETS[preset].objective, critic, *batches(0), torch.Generator(), joint=joint)
+    assert critic.calls == calls
+
+
+def test_one_penalty_at_the_real_samples_takes_no_gradient_at_the_fakes() -> None:
+    critic = Counted(make_critic(0))
+    objective = Objective(loss=PRESETS["nsgan"].objective.loss, critic_terms=(Term(name="r1", penalty=penalties.r1()),))
+    critic_side(objective, critic, *batches(0), None)
+    assert critic.calls == [6, 6]
+
+
+def test_a_lazy_term_is_due_at_each_kth_step_with_k_times_the_weight() -> None:
+    (real, fake), critic = batches(4), make_critic(5)
+    loss = PRESETS["nsgan"].objective.loss
+    always = Objective(loss=loss, critic_terms=(Term(name="r1", penalty=penalties.r1(), weight=0.7),))
+    lazy = Objective(loss=loss, critic_terms=(Term(name="r1", penalty=penalties.r1(), weight=0.7, every=4),))
+    each = critic_side(always, critic, real, fake, None).parts["r1"]
+    for step in range(9):
+        parts = critic_side(lazy, critic, real, fake, None, step=step).parts
+        assert ("r1" in parts) == (step % 4 == 0)
+        if "r1" in parts:
+            torch.testing.assert_close(parts["r1"], 4 * each)
+
+
+def test_annealed_weights() -> None:
+    anneal = Anneal(3.0, 1.0, share=0.5)
+    # half a cosine: its ends, its middle, and constant afterwards
+    assert [anneal(p) for p in (0.0, 0.25, 0.5, 0.8, 1.0)] == pytest.approx([3.0, 2.0, 1.0, 1.0, 1.0])
+    (real, fake), critic = batches(6), make_critic(7)
+    objective = Objective(
+        loss=PRESETS["nsgan"].objective.loss, critic_terms=(Term(name="r1", penalty=penalties.r1(), weight=anneal),)
+    )
+    start, middle = (critic_side(objective, critic, real, fake, None, progress=p).parts["r1"] for p in (0.0, 0.25))
+    torch.testing.assert_close(middle / start, torch.full_like(start, 2 / 3))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_generator_side(preset: str) -> None:
+    loss, (real, fake) = PRESETS[preset].objective.loss, batches(8)
+    critic = Counted(make_critic(9))
+    fake.requires_grad_()
+    value = generator_side(PRESETS[preset].objective, critic, real, fake)
+    # the losses that do not read the real scores do not pay for them
+    assert critic.calls == ([6, 6] if loss.generator_needs_real else [6])
+    expected = loss.generator(critic.critic(real).float(), critic.critic(fake).float()).mean()
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(value, fake)[0], torch.autograd.grad(expected, fake)[0], rtol=1e-5, atol=1e-8
+    )
+
+
+def test_inputs_are_left_as_they_were() -> None:
+    real, fake = batches(0)
+    critic_side(PRESETS["r3gan"].objective, make_critic(0), real, fake, None)
+    assert not real.requires_grad
+    assert not fake.requires_grad
+    assert real.grad is None

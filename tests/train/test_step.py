@@ -1,0 +1,211 @@
+"""The step against a slow readable twin, and what it refuses."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adversarium.constraints import clip
+from adversarium.errors import InputError
+from adversarium.games import alternating
+from adversarium.presets import PRESETS
+from adversarium.train import NonFiniteError, Step
+from adversarium.types import at
+
+BATCH, LATENT = 8, 5
+
+
+def networks(seed: int, *, batch_norm: bool) -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(seed)
+    norm = (lambda n: nn.BatchNorm1d(n)) if batch_norm else (lambda n: nn.Identity())
+    generator = nn.Sequential(nn.Linear(LATENT, 12), norm(12), nn.ReLU(), nn.Linear(12, 3))
+    critic = nn.Sequential(nn.Linear(3, 12), norm(12), nn.LeakyReLU(0.2), nn.Linear(12, 1), nn.Flatten(0))
+    return generator, critic
+
+
+class Draws:
+    """The random numbers of a run, in the order in which both twins ask for them."""
+
+    def __init__(self, seed: int) -> None:
+        self.data, self.codes, self.penalty = (torch.Generator().manual_seed(seed + i) for i in range(3))
+
+    def real(self, n: int) -> Tensor:
+        return torch.randn(n, 3, generator=self.data) * 2 + 1
+
+    def latent(self, n: int) -> Tensor:
+        return torch.randn(n, LATENT, generator=self.codes)
+
+
+def step_of(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Draws, **changes) -> Step:
+    preset = PRESETS[preset_name]
+    arguments = {
+        "generator": generator,
+        "critic": critic,
+        "objective": preset.objective,
+        "rule": alternating(preset.n_critic),
+        "critic_optimizer": torch.optim.Adam(critic.parameters(), lr=1e-2),
+        "generator_optimizer": torch.optim.Adam(generator.parameters(), lr=1e-2),
+        "constraints": preset.constraints,
+        "real": draws.real,
+        "latent": draws.latent,
+        "rng": draws.penalty,
+        "batch_size": BATCH,
+    }
+    return Step(**{**arguments, **changes})
+
+
+def twin(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Draws, steps: int) -> None:
+    """Train as a textbook would: every forward apart, every graph kept."""
+    preset, objective = PRESETS[preset_name], PRESETS[preset_name].objective
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-2)
+    generator_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-2)
+    for _ in range(steps):
+        for _ in range(preset.n_critic):
+            real, fake = draws.real(BATCH), generator(draws.latent(BATCH)).detach()
+            loss = objective.loss.critic(critic(real), critic(fake)).mean()
+            for term in objective.critic_terms:
+                loss = loss + at(term.weight, 0.0) * term.penalty(critic, real, fake, draws.penalty).mean()
+            critic_optimizer.zero_grad()
+            loss.backward()
+            critic_optimizer.step()
+            for constraint in preset.constraints:
+                if constraint.when == "step":
+                    constraint.apply(critic)
+        fake = generator(draws.latent(BATCH))
+        real_scores = critic(real) if objective.loss.generator_needs_real else None
+        loss = objective.loss.generator(real_scores, critic(fake)).mean()
+        generator_optimizer.zero_grad()
+        loss.backward()
+        generator_optimizer.step()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_hundred_steps_beside_the_slow_twin(preset: str) -> None:
+    batch_norm = not PRESETS[preset].critic_without
+    ours, theirs = networks(3, batch_norm=batch_norm), networks(3, batch_norm=batch_norm)
+    for critic in (ours[1], theirs[1]):
+        for constraint in PRESETS[preset].constraints:
+            if constraint.when == "build":
+                torch.manual_seed(4)  # the power iteration's start
+                constraint.apply(critic)
+    if preset == "sngan":
+        # one pass or two: the power iteration runs once per pass, so hold it still where the twins differ in passes
+        for critic in (ours[1], theirs[1]):
+            critic.eval()
+    step = step_of(*ours, preset, Draws(5))
+    for _ in range(100 // PRESETS[preset].n_critic):
+        step()
+    twin(*theirs, preset, Draws(5), 100 // PRESETS[preset].n_critic)
+    for mine, other in zip(ours, theirs, strict=True):
+        for (name, a), b in zip(mine.state_dict().items(), other.state_dict().values(), strict=True):
+            torch.testing.assert_close(a, b, rtol=2e-3, atol=2e-4, msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_the_players_leave_each_other_alone() -> None:
+    generator, critic = networks(0, batch_norm=False)
+    seen: dict[str, list[bool]] = {"critic": [], "generator": []}
+
+    def rule(critic_gradients, generator_gradients, critic_optimizer, generator_optimizer) -> None:
+        critic_gradients()
+        seen["critic"] = [p.grad is not None for p in generator.parameters()]
+        critic.zero_grad(set_to_none=True)
+        generator_gradients()
+        seen["generator"] = [p.grad is not None for p in critic.parameters()]
+
+    step_of(generator, critic, "r3gan", Draws(0), rule=rule)()
+    assert not any(seen["critic"])
+    assert not any(seen["generator"])
+    assert all(parameter.requires_grad for parameter in critic.parameters())
+
+
+def test_the_generators_step_costs_no_critic_weight_gradient() -> None:
+    generator, critic = networks(0, batch_norm=False)
+    during: list[bool] = []
+    critic.register_forward_pre_hook(lambda module, _: during.append(module[0].weight.requires_grad))
+    step_of(generator, critic, "nsgan", Draws(0))()
+    assert during == [True, False]
+
+
+def test_measurements_are_means_since_the_last_call() -> None:
+    step = step_of(*networks(0, batch_norm=False), "wgan-gp", Draws(0))
+    step()
+    step()
+    found = step.measurements()
+    assert found["score_gap"] == pytest.approx(found["real_score"] - found["fake_score"], abs=1e-6)
+    assert {"critic_loss", "critic_wgan_gp", "generator_loss", "critic_gradient_norm"} <= set(found)
+    assert step.measurements() == {}
+
+
+def test_gradient_norm_is_that_of_all_gradients() -> None:
+    generator, critic = networks(1, batch_norm=False)
+    step = step_of(generator, critic, "nsgan", Draws(1))
+    step()
+    expected = torch.cat([p.grad.flatten() for p in generator.parameters()]).norm()
+    assert step.measurements()["generator_gradient_norm"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_non_finite_term_is_named_before_the_update() -> None:
+    generator, critic = networks(0, batch_norm=False)
+    draws = Draws(0)
+    step = step_of(generator, critic, "wgan-gp", draws)
+    step()
+    before = copy.deepcopy(critic.state_dict())
+    broken = step_of(generator, critic, "wgan-gp", draws, real=lambda n: torch.full((n, 3), float("nan")))
+    with pytest.raises(NonFiniteError, match="critic_loss became nan at step 1"):
+        broken()
+    assert all(torch.equal(value, before[name]) for name, value in critic.state_dict().items())
+
+
+def test_an_infinite_gradient_of_a_finite_loss_is_named() -> None:
+    class Spike(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * float("inf")
+
+    class Spiky(nn.Module):
+        def __init__(self, critic: nn.Module) -> None:
+            super().__init__()
+            self.critic = critic
+
+        def forward(self, x: Tensor) -> Tensor:
+            return Spike.apply(self.critic(x))
+
+    generator, critic = networks(0, batch_norm=False)
+    step = step_of(generator, Spiky(critic), "nsgan", Draws(0))
+    with pytest.raises(NonFiniteError, match="critic_gradient_norm"):
+        step()
+
+
+def test_what_is_refused() -> None:
+    generator, critic = networks(0, batch_norm=False)
+    shared = nn.Sequential(critic[0], nn.ReLU(), nn.Linear(12, 3))
+    with pytest.raises(InputError, match="share 2 parameters"):
+        step_of(shared, critic, "nsgan", Draws(0))
+    both = torch.optim.Adam([*critic.parameters(), *generator.parameters()])
+    with pytest.raises(InputError, match="the critic's optimizer"):
+        step_of(generator, critic, "nsgan", Draws(0), critic_optimizer=both)
+    normed = networks(0, batch_norm=True)
+    with pytest.raises(InputError, match=r"batch norm and a penalty \(wgan_gp\)"):
+        step_of(*normed, "wgan-gp", Draws(0))
+
+    class Idle(nn.Module):
+        def __init__(self, critic: nn.Module) -> None:
+            super().__init__()
+            self.critic, self.unused = critic, nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.critic(x)
+
+    with pytest.raises(InputError, match="critic's parameter 'unused.weight' gets no gradient"):
+        step_of(generator, Idle(critic), "nsgan", Draws(0))()
+
+
+def test_clipping_holds_after_each_critic_step() -> None:
+    generator, critic = networks(0, batch_norm=False)
+    step_of(generator, critic, "wgan", Draws(0), constraints=(clip(0.005),))()
+    assert max(float(p.detach().abs().max()) for p in critic.parameters()) <= 0.005
