@@ -12,11 +12,13 @@ Conventions that hold everywhere:
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from adversarium.errors import require
 
 Scores = Float[Tensor, "batch *rest"]
 Samples = Float[Tensor, "batch *sample"]
@@ -26,6 +28,7 @@ Critic = Callable[[Tensor], Tensor]
 """Samples ``[B, ...]`` to scores ``[B]`` or ``[B, ...]``: an ``nn.Module`` or any callable."""
 
 
+@runtime_checkable
 class ScoreFunction(Protocol):
     """One player's side of a loss."""
 
@@ -63,6 +66,7 @@ class Loss:
     coupling: Coupling
 
 
+@runtime_checkable
 class Penalty(Protocol):
     """Something added to the critic's loss that looks at the critic as a function."""
 
@@ -83,6 +87,10 @@ class Anneal:
     start: float
     stop: float
     share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse a share that is no share."""
+        require(0 < self.share <= 1, f"share is {self.share}: wanted a number above 0 and at most 1")
 
     def __call__(self, progress: float) -> float:
         """Return the value at ``progress`` (0 to 1)."""
@@ -136,6 +144,7 @@ Gradients = Callable[[], None]
 """Fill the ``.grad`` of one player's parameters with a fresh stochastic gradient of its objective."""
 
 
+@runtime_checkable
 class GameRule(Protocol):
     """How the two players move in one step. It knows nothing of images, networks or losses."""
 
