@@ -136,7 +136,11 @@ def floating(path: Path) -> None:
     path.with_suffix(".tif").rename(path)
 
 
-BAD_IMAGES = [truncated, empty, text, dangling, postscript, floating]
+def unwanted_format(path: Path) -> None:
+    Image.fromarray(rgb(64, 64)).save(path, format="TGA")
+
+
+BAD_IMAGES = [truncated, empty, text, dangling, postscript, floating, unwanted_format]
 
 
 @pytest.mark.parametrize("spoil", BAD_IMAGES)
@@ -273,6 +277,15 @@ def test_gray_alpha_stays_gray(photos: Path):
     assert source.samples.shape == (1, 1, 8, 8)
     alpha = layers[:, :, 1] / 255
     assert np.abs(source.samples[0, 0] - (layers[:, :, 0] * alpha + 255 * (1 - alpha))).max() <= 1
+
+
+def test_a_palette_that_could_be_transparent_but_is_not(photos: Path):
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([10, 20, 30, 200, 100, 50])
+    image.save(photos / "a.png", transparency=b"\x00\xff")
+    source = opened(photos)
+    assert source.samples[0, :, 3, 3].tolist() == [200, 100, 50]
+    assert source.notes == ()
 
 
 @pytest.mark.parametrize("transparent", [False, True])
@@ -439,6 +452,16 @@ def change_name(photos: Path) -> None:
     (photos / "a.png").rename(photos / "z.png")
 
 
+def change_name_not_order(photos: Path) -> None:
+    (photos / "b.png").rename(photos / "c.png")
+
+
+def change_length_not_time(photos: Path) -> None:
+    before = (photos / "a.png").stat()
+    put(photos / "a.png", np.zeros((8, 8), np.uint8))
+    os.utime(photos / "a.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
 def add(photos: Path) -> None:
     put(photos / "c.png", gray())
 
@@ -447,7 +470,10 @@ def remove(photos: Path) -> None:
     (photos / "b.png").unlink()
 
 
-@pytest.mark.parametrize("change", [change_content, change_time, change_name, add, remove])
+CHANGES = [change_content, change_time, change_name, change_name_not_order, change_length_not_time, add, remove]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_folder_is_decoded_anew(photos: Path, cache: Path, change: Callable[[Path], None]):
     for name in "ab":
         put(photos / f"{name}.png", gray())

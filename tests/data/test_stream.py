@@ -71,8 +71,9 @@ def test_resumes_at_any_step_bit_equal(kind: str):
         state = through.state()
         assert isinstance(state, torch.Tensor)
         resumed.restore(state.clone())
-        expected = through.next(4)
-        found = resumed.next(4)
+        n = 3 + step % 2
+        expected = through.next(n)
+        found = resumed.next(n)
         assert torch.equal(found.samples, expected.samples)
         assert torch.equal(resumed.state(), through.state())
 

@@ -151,7 +151,6 @@ def standardise(vectors: Vectors, what: str) -> tuple[Codec, tuple[str, ...]]:
     """
     dim = vectors.shape[1]
     count, mean, squares = 0, np.zeros(dim), np.zeros(dim)
-    low, high = np.full(dim, np.inf), np.full(dim, -np.inf)
     for start, chunk in _chunks(vectors):
         bad = ~np.isfinite(chunk).all(axis=1)
         if bad.any():
@@ -165,11 +164,10 @@ def standardise(vectors: Vectors, what: str) -> tuple[Codec, tuple[str, ...]]:
         squares += np.square(wide - own_mean).sum(axis=0) + np.square(shift) * (count * n / (count + n))
         mean += shift * (n / (count + n))
         count += n
-        low, high = np.minimum(low, wide.min(axis=0)), np.maximum(high, wide.max(axis=0))
     scale = np.sqrt(squares / count)
-    # told by the extremes, since rounding gives a constant column a tiny deviation; then it is centred exactly
-    constant = (low == high) | (scale < np.finfo(np.float32).tiny)
-    mean[constant], scale[constant] = low[constant], 1.0
+    # float64 sums equal float32 values exactly, so a constant column has its value as mean and the deviation 0
+    constant = scale < np.finfo(np.float32).tiny
+    scale[constant] = 1.0
     notes = []
     if constant.any():
         notes.append(f"constant columns, centred but not scaled: {_columns(constant)}")

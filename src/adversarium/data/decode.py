@@ -137,7 +137,7 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return the image with 8 bits a channel: 16-bit grayscale scaled, a palette looked up."""
+    """Return the image with 8 bits a channel, 16-bit grayscale scaled."""
     if image.mode.startswith("I"):
         # the mode I has 32 bits, but from PNG and PPM it holds 16-bit values
         if image.mode == "I" and image.format not in ("PNG", "PPM"):
@@ -146,8 +146,6 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return Image.fromarray(((values + 128) // 257).astype(np.uint8))  # round(x / 257)
     if image.mode == "F":
         raise ValueError("floating-point image")
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if image.has_transparency_data else "RGB")
     image.load()
     return image
 
@@ -158,9 +156,7 @@ def _over_white(image: Image.Image) -> tuple[Image.Image, bool]:
         return image, False
     gray = _is_gray(image)
     layered = image.convert("LA" if gray else "RGBA")
-    alpha = np.asarray(layered.getchannel("A"))
-    if alpha.min() == 255:
-        return image.convert("L" if gray else "RGB"), False
-    color = layered.convert("L" if gray else "RGB")
-    white = Image.new(color.mode, color.size, "white")
-    return Image.composite(color, white, layered.getchannel("A")), True
+    color, alpha = layered.convert("L" if gray else "RGB"), layered.getchannel("A")
+    if np.asarray(alpha).min() == 255:
+        return color, False
+    return Image.composite(color, Image.new(color.mode, color.size, "white"), alpha), True
