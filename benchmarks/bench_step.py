@@ -11,16 +11,16 @@ import copy
 import sys
 
 import torch
+from _measure import CLOCKS, in_turn, milliseconds, ratios, report
+from textbook import Textbook
 from torch import nn
 
-from _measure import CLOCKS, in_turn, milliseconds, ratios, report
 from adversarium.games import alternating
 from adversarium.nets import NETWORKS
 from adversarium.presets import PRESETS
 from adversarium.train import Step
 from adversarium.train.build import build_optimizer
 from adversarium.train.precision import has_native_bf16, resolve_precision
-from textbook import Textbook
 
 BATCH, LATENT = 64, 64
 CPU = torch.device("cpu")
@@ -83,7 +83,12 @@ def compare(name: str, rounds: int, clock: str) -> bool:
         # on a processor without bf16 the default is fp32, and the bar for fp32 holds
         is_default = precision == default
         bar = bar_default if is_default and (has_native_bf16(CPU) or bar_fp32 is None) else bar_fp32
-        facts = {"clock": clock, "threads": torch.get_num_threads(), "textbook_ms": milliseconds(times["textbook"], repeats), "ours_ms": milliseconds(times[precision], repeats)}
+        facts = {
+            "clock": clock,
+            "threads": torch.get_num_threads(),
+            "textbook_ms": milliseconds(times["textbook"], repeats),
+            "ours_ms": milliseconds(times[precision], repeats),
+        }
         label = f"step/wgan-gp/{name}-{'x'.join(map(str, shape))}/batch{BATCH}/{precision}" + " (default)" * is_default
         results.append(report(label, ratios(times, "textbook", precision), at_least=bar, **facts))
     return all(results)

@@ -6,9 +6,10 @@ This module imports no torch, so that the command line can answer questions abou
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,14 @@ class TrainConfig:
             raise InputError(f"precision is {self.precision!r}{hint}: wanted one of {', '.join(PRECISIONS)}")
 
 
+def with_budget(config: TrainConfig, budget: Mapping[str, float]) -> TrainConfig:
+    """Return the configuration with another budget: one of ``steps``, ``kimg`` and ``seconds``."""
+    steps = budget.get("steps")
+    return dataclasses.replace(
+        config, steps=None if steps is None else int(steps), kimg=budget.get("kimg"), seconds=budget.get("seconds")
+    )
+
+
 def _require_number(name: str, value: float | None, fits: Callable[[float], bool], wanted: str) -> None:
     if value is not None and not (math.isfinite(value) and fits(value)):
         raise InputError(f"{name} is {value}: wanted {wanted}")
@@ -114,8 +123,11 @@ def from_mapping(values: dict[str, Any], origin: str) -> TrainConfig:
         fits = isinstance(value, int | float) if wanted is float else isinstance(value, wanted)
         if not fits or (isinstance(value, bool) and wanted is not bool):
             raise InputError(f"{origin}: {name} is {value!r}: wanted {wanted.__name__}")
-    return TrainConfig(**{name: float(value) if field_type(name) is float and value is not None else value
-                          for name, value in values.items()})  # fmt: skip
+    typed: dict[str, Any] = {
+        name: float(value) if field_type(name) is float and value is not None else value
+        for name, value in values.items()
+    }
+    return TrainConfig(**typed)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -139,8 +151,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def _toml(text: str) -> dict[str, Any]:
-    try:
+    if sys.version_info >= (3, 11):
         import tomllib
-    except ModuleNotFoundError:  # Python 3.10
+    else:
         import tomli as tomllib
     return tomllib.loads(text)

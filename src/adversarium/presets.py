@@ -2,7 +2,7 @@
 
 from adversarium import losses, penalties
 from adversarium.constraints import clip, spectral_norm
-from adversarium.types import Anneal, Objective, OptimizerSettings, Preset, Term
+from adversarium.types import Anneal, Objective, OptimizerSettings, Part, Preset, Term
 
 _DCGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.5, beta2=0.999)
 _SNGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.0, beta2=0.9)
@@ -14,7 +14,7 @@ _R3GAN_ADAM = OptimizerSettings(
 )
 _R3GAN_GAMMA = Anneal(0.05, 0.005, share=0.1)
 
-_NO_BATCH_NORM = frozenset({"batch_norm"})
+_NO_BATCH_NORM: frozenset[Part] = frozenset({"batch_norm"})
 _PENALISED = (
     "a gradient penalty is a statement about each sample on its own, and batch norm makes every score depend on the "
     "whole batch"
@@ -58,7 +58,8 @@ PRESETS: dict[str, Preset] = {
     "wgan-gp": Preset(
         summary="Wasserstein loss with a gradient penalty between real and fake samples.",
         objective=Objective(
-            loss=losses.wasserstein(), critic_terms=(Term(name="wgan_gp", penalty=penalties.wgan_gp(1.0), weight=10.0),)
+            loss=losses.wasserstein(),
+            critic_terms=(Term(name="wgan_gp", penalty=penalties.wgan_gp(1.0), weight=10.0),),
         ),
         critic_optimizer=_WGAN_GP_ADAM,
         generator_optimizer=_WGAN_GP_ADAM,

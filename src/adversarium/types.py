@@ -70,9 +70,7 @@ class Loss:
 class Penalty(Protocol):
     """Something added to the critic's loss that looks at the critic as a function."""
 
-    def __call__(
-        self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
-    ) -> Tensor:
+    def __call__(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> Tensor:
         """Return one value per sample, ``[B]``, with the penalty's weight in it."""
         ...
 

@@ -66,7 +66,9 @@ def test_number_of_critic_passes(preset: str, joint: bool, calls: list[int]) -> 
 
 def test_one_penalty_at_the_real_samples_takes_no_gradient_at_the_fakes() -> None:
     critic = Counted(make_critic(0))
-    objective = Objective(loss=PRESETS["nsgan"].objective.loss, critic_terms=(Term(name="r1", penalty=penalties.r1()),))
+    objective = Objective(
+        loss=PRESETS["nsgan"].objective.loss, critic_terms=(Term(name="r1", penalty=penalties.r1()),)
+    )
     critic_side(objective, critic, *batches(0), None)
     assert critic.calls == [6, 6]
 

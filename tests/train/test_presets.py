@@ -3,13 +3,12 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from adversarium.config import TrainConfig
 from adversarium.errors import InputError
+from adversarium.losses import LOSSES
 from adversarium.penalties import PENALTIES
 from adversarium.presets import PRESETS
-from adversarium.losses import LOSSES
 from adversarium.train import train
 
 
@@ -57,5 +56,3 @@ def test_batch_norm_in_such_a_critic_is_refused_with_the_reason(tmp_path: Path, 
         train(TrainConfig(preset=preset, steps=1, critic_batch_norm=True, out=str(tmp_path / "run")))
     assert PRESETS[preset].why_without in str(caught.value)
     assert not (tmp_path / "run").exists()
-
-

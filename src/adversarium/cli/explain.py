@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -67,7 +67,13 @@ def _preset(name: str, preset: Preset) -> list[str]:
     lines = [preset.summary, ""]
     for label, text in facts.items():
         lines += textwrap.wrap(f"{label + ':':13}{text}", width=110, subsequent_indent=" " * 13)
-    used = {preset.objective.loss.name: LOSSES, **{term.name: PENALTIES for term in preset.objective.critic_terms}}
+    used: dict[str, Mapping[str, Any]] = {
+        preset.objective.loss.name: LOSSES,
+        **{term.name: PENALTIES for term in preset.objective.critic_terms},
+    }
+        preset.objective.loss.name: LOSSES,
+        **{term.name: PENALTIES for term in preset.objective.critic_terms},
+    }
     for member, members in used.items():
         lines += ["", f"{member}:", *_section(members[member], "Formula"), *_section(members[member], "Convention")]
     return [*lines, "", f"Train with: adversarium train mnist --preset {name}"]

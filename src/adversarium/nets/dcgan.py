@@ -1,8 +1,8 @@
-"""DCGAN for square images of 28, 32, 64 or 128 pixels and any number of channels (Radford et al. 2016, arXiv:1511.06434).
+"""DCGAN for square images of 28, 32, 64 or 128 pixels and any number of channels.
 
 The generator starts at 7×7 (28 pixels) or 4×4 (the others) and doubles the resolution by transposed convolutions
 4×4 of stride 2 until the image is reached; the channels halve at each. The critic is its mirror image. ``width`` is
-the number of channels at half the image's resolution.
+the number of channels at half the image's resolution (Radford et al. 2016, arXiv:1511.06434).
 """
 
 import torch

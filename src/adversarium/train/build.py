@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adversarium.config import BUDGETS, DEFAULT_KIMG, TrainConfig
+from adversarium.config import BUDGETS, DEFAULT_KIMG, TrainConfig, with_budget
 from adversarium.data import Codec, Latent, Source, Stream, open_stream
 from adversarium.errors import InputError, lookup
 from adversarium.games import alternating
@@ -33,11 +33,11 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
         network = "dcgan" if codec.is_image else "vector-mlp"
     family = lookup("network", network, NETWORKS)
     device = resolve_device(config.device)
-    budget = {} if any(getattr(config, name) is not None for name in BUDGETS) else {"kimg": DEFAULT_KIMG}
+    if all(getattr(config, name) is None for name in BUDGETS):
+        config = with_budget(config, {"kimg": DEFAULT_KIMG})
     critic_lr, generator_lr = (settings.learning_rate for settings in _settings(config, preset))
     return dataclasses.replace(
         config,
-        **budget,
         network=network,
         width=config.width or family.width,
         latent_dim=config.latent_dim or (64 if codec.is_image else max(2, min(64, codec.sample_shape[0]))),

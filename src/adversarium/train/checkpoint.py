@@ -93,7 +93,7 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
     Raises:
         InputError: there is none.
     """
-    problems = []
+    problems: list[str] = []
     for path in newest_first(folder):
         try:
             return load(path), problems
@@ -108,7 +108,7 @@ def digest(tensors: dict[str, Tensor]) -> str:
     for name in sorted(tensors):
         value = tensors[name]
         total.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
-        total.update(memoryview(value.contiguous().reshape(-1).view(torch.uint8).numpy()))
+        total.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()
 
 

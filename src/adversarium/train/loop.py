@@ -6,13 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from adversarium.config import BUDGETS, TrainConfig
+from adversarium.config import TrainConfig, with_budget
 from adversarium.data import ArraySource, Source, open_data
 from adversarium.errors import InputError
 from adversarium.train import checkpoint, pictures
@@ -111,7 +111,7 @@ def resume(
     folder = RunFolder.open(path)
     config = folder.config()
     if budget:
-        config = replace(config, **{name: budget.get(name) for name in BUDGETS})
+        config = with_budget(config, budget)
     with folder.lock():
         source = source if source is not None else open_data(config.data, size=config.size)
         if source.codec != folder.codec():
@@ -251,7 +251,7 @@ def _crossed(before: int, after: int, interval: float) -> bool:
 def _peek(source: Source, n: int) -> torch.Tensor:
     """Return some encoded samples for a picture, without moving the training's stream."""
     if isinstance(source, ArraySource):
-        return source.codec.encode(torch.from_numpy(source.samples[: n].copy()))
+        return source.codec.encode(torch.from_numpy(source.samples[:n].copy()))
     return source.codec.encode(source.sample(n, torch.Generator().manual_seed(0)))
 
 

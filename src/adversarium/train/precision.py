@@ -40,7 +40,7 @@ def resolve_precision(name: str, device: torch.device, *, is_image: bool) -> str
 def has_native_bf16(device: torch.device) -> bool:
     """Return whether the device multiplies bf16 matrices in hardware."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # torch 2.6 has the two checks below; neither has a public name yet
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 

@@ -45,7 +45,8 @@ def load_generator(
     config, codec, where = folder.config(), folder.codec(), resolve_device(device)
     if checkpoint is not None:
         require(checkpoint.is_file(), f"{checkpoint}: no such file")
-        found, problems = load(checkpoint), []
+        problems: list[str] = []
+        found = load(checkpoint)
     else:
         found, problems = load_newest(folder.checkpoints)
     module = build_generator(config, codec).eval().requires_grad_(False)

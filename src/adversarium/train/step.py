@@ -93,9 +93,7 @@ class Step:
         """Move both players once, ``progress`` (0 to 1) into the run."""
         self._progress = progress
         self.steps += 1
-        self._rule(
-            self._critic_gradients, self._generator_gradients, self.critic_optimizer, self.generator_optimizer
-        )
+        self._rule(self._critic_gradients, self._generator_gradients, self.critic_optimizer, self.generator_optimizer)
 
     def measurements(self) -> dict[str, float]:
         """Return the means of everything measured since the last call, and forget it.

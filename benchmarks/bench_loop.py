@@ -1,0 +1,86 @@
+"""What the training loop costs over the bare step: progress display, logging, EMA, records on disk.
+
+    python benchmarks/bench_loop.py [--chunks 25] [--clock wall|cpu] [--threads N]
+
+`adversarium.train.train` runs as it does from the command line (default preset, network and batch on mnist, the live
+bar on). It reports to its observers every 20 steps; the last observer stops the clock, takes 20 bare steps of a second,
+equal game (`Step` called with its stream, nothing else), and starts the clock again. So loop and bare step take turns
+in one process, and all that the loop does between two reports is counted. The bar is on the median; pictures and
+checkpoints fall into few of the chunks, so a second line gives the ratio of the sums, with them.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from _measure import CLOCKS, milliseconds, ratios, report
+
+from adversarium.cli.progress import Display
+from adversarium.config import TrainConfig
+from adversarium.data import open_data
+from adversarium.train import train
+from adversarium.train.build import build, resolve
+
+WARM_UP = 2
+
+
+class InTurn:
+    """The observer that stops the loop's clock and lets the bare step run."""
+
+    def __init__(self, config: TrainConfig, clock: str) -> None:
+        source = open_data(config.data)
+        self.training = build(resolve(config, source.codec), source)
+        self.every = config.log_every_steps
+        self.now = CLOCKS[clock]
+        self.times: dict[str, list[float]] = {"loop": [], "bare": []}
+        self.started: float | None = None
+
+    def __call__(self, record: dict[str, float]) -> None:
+        entered = self.now()
+        if self.started is not None:
+            self.times["loop"].append(entered - self.started)
+            begun = self.now()
+            for _ in range(self.every):
+                self.training.step(record["progress"])
+            self.times["bare"].append(self.now() - begun)
+            self.training.step.measurements()
+        self.started = self.now()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chunks", type=int, default=25, help="of 20 steps each")
+    parser.add_argument("--threads", type=int, help="torch's threads (default: torch's own choice)")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where others keep the machine busy")
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    os.environ["FORCE_COLOR"] = "1"  # rich draws the live bar although it draws it into /dev/null
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
+        every = TrainConfig().log_every_steps
+        config = TrainConfig(steps=(options.chunks + WARM_UP + 1) * every, out=str(Path(folder) / "run"))
+        in_turn = InTurn(config, options.clock)
+        sys.stderr, old = nowhere, sys.stderr
+        try:
+            with Display() as display:
+                train(config, observers=[display, in_turn], on_start=display.start)
+        finally:
+            sys.stderr = old
+    times = {name: values[WARM_UP:] for name, values in in_turn.times.items()}
+    resolved = in_turn.training.config
+    facts = {
+        "clock": options.clock,
+        "threads": torch.get_num_threads(),
+        "run": f"{resolved.preset} on {resolved.data}, {resolved.network}, batch {resolved.batch_size}, {resolved.precision}",
+        "bare_ms_per_step": milliseconds(times["bare"], every),
+    }
+    ok = report("loop/bare step", ratios(times, "loop", "bare"), at_most=1.03, **facts)
+    report("loop/bare step, with pictures and checkpoints", [sum(times["loop"]) / sum(times["bare"])], **facts)
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
