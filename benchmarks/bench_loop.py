@@ -2,11 +2,11 @@
 
     python benchmarks/bench_loop.py [--chunks 25] [--clock wall|cpu] [--threads N]
 
-`adversarium.train.train` runs as it does from the command line (default preset, network and batch on mnist, the live
-bar on). It reports to its observers every 20 steps; the last observer stops the clock, takes 20 bare steps of a second,
-equal game (`Step` called with its stream, nothing else), and starts the clock again. So loop and bare step take turns
-in one process, and all that the loop does between two reports is counted. The bar is on the median; pictures and
-checkpoints fall into few of the chunks, so a second line gives the ratio of the sums, with them.
+`adversarium.train.train` runs as it does from the command line (default preset, network and batch on mnist, the
+live bar on). It reports to its observers every 20 steps; the last observer stops the clock, takes 20 bare steps of a
+second, equal game (`Step` called with its stream, nothing else), and starts the clock again. So loop and bare step
+take turns in one process, and all that the loop does between two reports is counted. The bar is on the median;
+pictures and checkpoints fall into few of the chunks, so a second line gives the ratio of the sums, with them.
 """
 
 import argparse
@@ -70,11 +70,11 @@ def main() -> int:
         finally:
             sys.stderr = old
     times = {name: values[WARM_UP:] for name, values in in_turn.times.items()}
-    resolved = in_turn.training.config
+    run = in_turn.training.config
     facts = {
         "clock": options.clock,
         "threads": torch.get_num_threads(),
-        "run": f"{resolved.preset} on {resolved.data}, {resolved.network}, batch {resolved.batch_size}, {resolved.precision}",
+        "run": f"{run.preset} on {run.data}, {run.network}, batch {run.batch_size}, {run.precision}",
         "bare_ms_per_step": milliseconds(times["bare"], every),
     }
     ok = report("loop/bare step", ratios(times, "loop", "bare"), at_most=1.03, **facts)

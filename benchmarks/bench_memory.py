@@ -3,8 +3,8 @@
     python benchmarks/bench_memory.py [--only mnist|folder|larger] [--images 60000] [--gigabytes 30] [--steps 60]
 
 Each run is `adversarium train` in a process of its own. Peak resident memory is what the kernel says of the ended
-process; it includes pages of mapped files, which the kernel takes back when it needs them. `anonymous` is the part that
-only this process holds, seen every 20 ms. Linux only.
+process; it includes pages of mapped files, which the kernel takes back when it needs them. `anonymous` is the part
+that only this process holds, seen every 20 ms. Linux only.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python benchmarks/bench_step.py [--rounds 11] [--only dcgan|mlp] [--threads N] [--clock wall|cpu]
 
-Same networks from the same weights, same data, same batch size. The ratio is textbook time / our time. The bars at
+Same architecture, initial weights, data and batch size. The ratio is textbook time / our time. The bars at
 default precision hold where the processor computes bf16 natively; elsewhere the default is fp32.
 """
 
@@ -10,9 +10,9 @@ import argparse
 import copy
 import sys
 
+import textbook
 import torch
 from _measure import CLOCKS, in_turn, milliseconds, ratios, report
-from textbook import Textbook
 from torch import nn
 
 from adversarium.games import alternating
@@ -26,6 +26,10 @@ BATCH, LATENT = 64, 64
 CPU = torch.device("cpu")
 # network: sample shape, bar in fp32, bar at default precision
 CASES = {"dcgan": ((3, 32, 32), 1.3, 2.5), "mlp": ((1, 28, 28), None, 1.4)}
+TEXTBOOK = {
+    "dcgan": (textbook.dcgan_generator, textbook.dcgan_critic),
+    "mlp": (textbook.mlp_generator, textbook.mlp_critic),
+}
 
 
 def networks(name: str, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
@@ -33,6 +37,20 @@ def networks(name: str, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
     rng = torch.Generator().manual_seed(0)
     generator = family.generator(shape, LATENT, width=family.width, batch_norm=family.batch_norm, rng=rng)
     return generator, family.critic(shape, width=family.width, batch_norm=False, rng=rng)
+
+
+def textbook_networks(name: str, generator: nn.Module, critic: nn.Module, shape: tuple[int, ...]) -> list[nn.Module]:
+    """Return the textbook's networks with our weights, after making sure that they compute the same."""
+    twins = []
+    for network, make, samples in (
+        (generator, TEXTBOOK[name][0], torch.randn(8, LATENT)),
+        (critic, TEXTBOOK[name][1], torch.randn(8, *shape)),
+    ):
+        twin = make()
+        twin.load_state_dict(network.state_dict())
+        torch.testing.assert_close(copy.deepcopy(twin)(samples), copy.deepcopy(network)(samples))
+        twins.append(twin)
+    return twins
 
 
 def batches(shape: tuple[int, ...]):
@@ -69,10 +87,9 @@ def compare(name: str, rounds: int, clock: str) -> bool:
     def repeated(step):
         return lambda: [step() for _ in range(repeats)]
 
-    textbook = Textbook(
-        copy.deepcopy(generator), copy.deepcopy(critic), real=batches(shape), batch_size=BATCH, latent_dim=LATENT
-    )
-    candidates = {"textbook": repeated(textbook)}
+    twins = textbook_networks(name, generator, critic, shape)
+    theirs = textbook.Textbook(*twins, real=batches(shape), batch_size=BATCH, latent_dim=LATENT)
+    candidates = {"textbook": repeated(theirs)}
     for precision in ("fp32", "bf16") if has_native_bf16(CPU) else ("fp32",):
         step = ours(copy.deepcopy(generator), copy.deepcopy(critic), shape, precision)
         candidates[precision] = repeated(step)

@@ -102,7 +102,7 @@ def test_explain_a_preset_tells_formula_settings_and_paper(capsys: pytest.Captur
         (["sample", "nowhere", "--out", "a.gif"], "wanted a name that ends in .png or .npz"),
         (["sample", "nowhere"], "required: --out"),
         (["list", "lossess"], "unknown kind 'lossess' (did you mean 'losses'?)"),
-        (["explain", "wgangp"], "unknown name 'wgangp' (did you mean 'wgan-gp'?)"),
+        (["explain", "nonsatrating"], "unknown name 'nonsatrating' (did you mean 'nonsaturating'?)"),
     ],
 )
 def test_wrong_input(

@@ -71,9 +71,6 @@ def _preset(name: str, preset: Preset) -> list[str]:
         preset.objective.loss.name: LOSSES,
         **{term.name: PENALTIES for term in preset.objective.critic_terms},
     }
-        preset.objective.loss.name: LOSSES,
-        **{term.name: PENALTIES for term in preset.objective.critic_terms},
-    }
     for member, members in used.items():
         lines += ["", f"{member}:", *_section(members[member], "Formula"), *_section(members[member], "Convention")]
     return [*lines, "", f"Train with: adversarium train mnist --preset {name}"]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from adversarium.files import atomic_write
 
+_NOT_TERMS = {"critic_gradient_norm", "critic_learning_rate"}
 REAL, FAKE = "#9aa5b1", "#d1495b"
 
 
@@ -63,13 +64,15 @@ def write_curves(path: Path, records: Sequence[dict[str, float]], title: str) ->
     """Write losses, scores and gradient norms over the images seen."""
     figure, panels = _figure(8.0, 8.0, rows=3)
     kimg = [record["kimg"] for record in records]
+    # a term with an interval is in some records only
+    terms = sorted({name for record in records for name in record if name.startswith("critic_")} - _NOT_TERMS)
     series = (
-        ("loss", [name for name in records[-1] if name.startswith("critic_") and "gradient" not in name]),
+        ("loss", [*terms, "generator_loss"]),
         ("mean score (up = real)", ["real_score", "fake_score"]),
         ("gradient norm", ["critic_gradient_norm", "generator_gradient_norm"]),
     )
     for axes, (label, names) in zip(panels, series, strict=True):
-        for name in [*names, *(["generator_loss"] if label == "loss" else [])]:
+        for name in names:
             values = [record.get(name, float("nan")) for record in records]
             axes.plot(kimg, values, linewidth=1.2, label=name.replace("_", " "))
         axes.set_ylabel(label)
