@@ -50,6 +50,7 @@ class TrainConfig:
     critic_learning_rate: float | None = _option(None, "the critic's learning rate, constant")
     generator_learning_rate: float | None = _option(None, "the generator's learning rate, constant")
     penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties")
+    anneal_kimg: float | None = _option(None, "how long the preset's annealed values move (r3gan: 20000)")
     ema_half_life_kimg: float = _option(10.0, "half-life of the averaged generator's memory")
     ema_rampup: float = _option(0.05, "that half-life is at most this share of the run so far")
     precision: str = _option("auto", "auto, fp32 or bf16")
@@ -69,6 +70,7 @@ class TrainConfig:
             raise InputError(f"{' and '.join(given)} are given: a run has one budget, one of {', '.join(BUDGETS)}")
         positive = (
             *("size", "width", "latent_dim", "steps", "kimg", "seconds", "batch_size", "n_critic"),
+            "anneal_kimg",
             *("critic_learning_rate", "generator_learning_rate", "log_every_steps", "sample_every_kimg"),
             *("checkpoint_every_seconds", "keep_checkpoints"),
         )

@@ -25,6 +25,12 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed (only where no other process can be writing)."""
+    for path in folder.rglob(".*.part"):
+        path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in a folder survive a power cut (where folders can be opened at all)."""
     if os.name == "posix":

@@ -8,11 +8,15 @@ _DCGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.5, beta
 _SNGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.0, beta2=0.9)
 _WGAN_RMSPROP = OptimizerSettings(kind="rmsprop", learning_rate=5e-5, beta2=0.99)
 _WGAN_GP_ADAM = OptimizerSettings(kind="adam", learning_rate=1e-4, beta1=0.0, beta2=0.9)
-# R3GAN anneals over the first tenth of its 200 million images (CIFAR-10), in step with gamma
+# R3GAN anneals over the first 20 million images (CIFAR-10)
+_R3GAN_IMAGES = 20e6
 _R3GAN_ADAM = OptimizerSettings(
-    kind="adam", learning_rate=Anneal(2e-4, 5e-5, share=0.1), beta1=0.0, beta2=Anneal(0.9, 0.99, share=0.1)
+    kind="adam",
+    learning_rate=Anneal(2e-4, 5e-5, over_images=_R3GAN_IMAGES),
+    beta1=0.0,
+    beta2=Anneal(0.9, 0.99, over_images=_R3GAN_IMAGES),
 )
-_R3GAN_GAMMA = Anneal(0.05, 0.005, share=0.1)
+_R3GAN_GAMMA = Anneal(0.05, 0.005, over_images=_R3GAN_IMAGES)
 
 _NO_BATCH_NORM: frozenset[Part] = frozenset({"batch_norm"})
 _PENALISED = (

@@ -6,7 +6,7 @@ Conventions that hold everywhere:
   critics). *Up means more real*, for every loss. A critic ends without a sigmoid;
 * losses are unreduced: one value per score, to be minimised; the caller takes the mean;
 * randomness comes from an explicit ``torch.Generator``;
-* progress is the share of the run's budget that is spent, from 0 to 1.
+* progress is counted in images: the real samples that the critic has been shown.
 """
 
 import math
@@ -77,30 +77,32 @@ class Penalty(Protocol):
 
 @dataclass(frozen=True)
 class Anneal:
-    """A value that moves along half a cosine from ``start`` to ``stop`` over the first ``share`` of the run.
+    """A value that moves along half a cosine from ``start`` to ``stop`` over the first ``over_images`` images.
 
-    At progress p it is ``stop + (start - stop) * (1 + cos(pi * min(p / share, 1))) / 2``.
+    After n images it is ``stop + (start - stop) * (1 + cos(pi * min(n / over_images, 1))) / 2``. It depends on the
+    images seen, not on the budget: a run that is given a longer one goes on as if it had had it from the start.
     """
 
     start: float
     stop: float
-    share: float = 1.0
+    over_images: float
 
     def __post_init__(self) -> None:
-        """Refuse a share that is no share."""
-        require(0 < self.share <= 1, f"share is {self.share}: wanted a number above 0 and at most 1")
+        """Refuse a duration that is none."""
+        require(self.over_images > 0, f"over_images is {self.over_images}: wanted a positive number")
 
-    def __call__(self, progress: float) -> float:
-        """Return the value at ``progress`` (0 to 1)."""
-        return self.stop + (self.start - self.stop) * (1 + math.cos(math.pi * min(progress / self.share, 1.0))) / 2
+    def __call__(self, images: float) -> float:
+        """Return the value after ``images`` images."""
+        done = min(images / self.over_images, 1.0)
+        return self.stop + (self.start - self.stop) * (1 + math.cos(math.pi * done)) / 2
 
 
 Scheduled = float | Anneal
 
 
-def at(value: Scheduled, progress: float) -> float:
-    """Return a constant as it is, and an annealed value at ``progress``."""
-    return value(progress) if isinstance(value, Anneal) else value
+def at(value: Scheduled, images: float) -> float:
+    """Return a constant as it is, and an annealed value as it is after ``images`` images."""
+    return value(images) if isinstance(value, Anneal) else value
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,7 @@ def test_a_truncated_newest_checkpoint_falls_back_and_ends_the_same(tmp_path: Pa
     assert len(said) == 1
     assert newest.name in said[0]
     assert before.name in said[0]
+    assert newest.with_name(newest.name + ".damaged").exists()
     assert_same_end(whole.path, broken.path)
 
 

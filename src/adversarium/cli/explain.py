@@ -92,5 +92,5 @@ def _optimizer(settings: OptimizerSettings) -> str:
 
 def _scheduled(value: Scheduled) -> str:
     if isinstance(value, Anneal):
-        return f"{value.start:g} -> {value.stop:g} (half a cosine over the first {value.share:.0%} of the run)"
+        return f"{value.start:g} -> {value.stop:g} (half a cosine over the first {value.over_images / 1000:g} kimg)"
     return f"{value:g}"

@@ -44,6 +44,15 @@ class Display:
             self._console.print(f"data: {note}")
         self._progress.start()
 
+    def decoding(self, done: int, total: int) -> None:
+        """Show how far the decoding of image files is."""
+        if self._live:
+            self._progress.start()
+            self._progress.update(self._task, completed=done / total, left="decoding", right=f"{done:,} of {total:,}")
+            self._progress.refresh()
+        elif done == total:
+            self._console.print(f"decoded {total:,} image files")
+
     def warn(self, message: str) -> None:
         """Print a warning."""
         self._console.print(f"warning: {message}")

@@ -28,7 +28,7 @@ def run(arguments: Sequence[str]) -> int:
 
     with Display() as display:
         try:
-            return _ended(train(config, observers=[display], on_start=display.start))
+            return _ended(train(config, observers=[display], on_start=display.start, on_decode=display.decoding))
         except StoppedError as error:
             raise InputError(str(error)) from error
 
@@ -45,8 +45,16 @@ def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
 
     with Display() as display:
         try:
-            run = resume(path, budget=budget, observers=[display], on_start=display.start, warn=display.warn)
-            return _ended(run)
+            return _ended(
+                resume(
+                    path,
+                    budget=budget,
+                    observers=[display],
+                    on_start=display.start,
+                    on_decode=display.decoding,
+                    warn=display.warn,
+                )
+            )
         except StoppedError as error:
             raise InputError(str(error)) from error
 

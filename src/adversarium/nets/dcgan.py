@@ -3,6 +3,10 @@
 The generator starts at 7×7 (28 pixels) or 4×4 (the others) and doubles the resolution by transposed convolutions
 4×4 of stride 2 until the image is reached; the channels halve at each. The critic is its mirror image. ``width`` is
 the number of channels at half the image's resolution (Radford et al. 2016, arXiv:1511.06434).
+
+At 28 pixels there are only two doublings, so the last convolution sees 10 pixels of 28 at once. There a fully connected
+layer of 16·``width`` units joins the whole picture, as in InfoGAN's networks for MNIST (Chen et al. 2016,
+arXiv:1606.03657), which large comparisons of losses use too.
 """
 
 import torch
@@ -13,6 +17,9 @@ from adversarium.nets._build import init_dcgan, untouched_global_rng
 
 RESOLUTIONS = {28: (7, 2), 32: (4, 3), 64: (4, 4), 128: (4, 5)}
 """Pixels to (first resolution, number of doublings)."""
+
+JOINED_RESOLUTION = 7
+"""Where the convolutions stop this early, a fully connected layer joins the whole picture."""
 
 
 def generator(
@@ -25,12 +32,15 @@ def generator(
     """
     channels, base, doublings = _plan(sample_shape, width)
     with untouched_global_rng():
-        features = width * 2 ** (doublings - 1)
-        layers: list[nn.Module] = [
-            nn.Linear(latent_dim, features * base * base, bias=not batch_norm),
-            nn.Unflatten(1, (features, base, base)),
-            *_norm_relu(features, batch_norm),
-        ]
+        features, inputs = width * 2 ** (doublings - 1), latent_dim
+        layers: list[nn.Module] = []
+        if base == JOINED_RESOLUTION:
+            inputs = 16 * width
+            layers.append(nn.Linear(latent_dim, inputs, bias=not batch_norm))
+            layers += [*([nn.BatchNorm1d(inputs)] if batch_norm else []), nn.ReLU()]
+        layers.append(nn.Linear(inputs, features * base * base, bias=not batch_norm))
+        layers.append(nn.Unflatten(1, (features, base, base)))
+        layers += _norm_relu(features, batch_norm)
         for _ in range(doublings - 1):
             layers.append(nn.ConvTranspose2d(features, features // 2, 4, 2, 1, bias=not batch_norm))
             features //= 2
@@ -59,7 +69,13 @@ def critic(
             if batch_norm:
                 layers.append(nn.BatchNorm2d(features))
             layers.append(nn.LeakyReLU(0.2))
-        layers += [nn.Flatten(1), nn.Linear(features * base * base, 1), nn.Flatten(0)]
+        layers.append(nn.Flatten(1))
+        inputs = features * base * base
+        if base == JOINED_RESOLUTION:
+            layers.append(nn.Linear(inputs, 16 * width, bias=not batch_norm))
+            inputs = 16 * width
+            layers += [*([nn.BatchNorm1d(inputs)] if batch_norm else []), nn.LeakyReLU(0.2)]
+        layers += [nn.Linear(inputs, 1), nn.Flatten(0)]
         network = nn.Sequential(*layers)
     init_dcgan(network, rng)
     return network

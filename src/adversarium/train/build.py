@@ -60,10 +60,14 @@ def _batch_norm(player: str, wanted: bool | None, preset: Preset, family: Family
 
 
 def _settings(config: TrainConfig, preset: Preset) -> tuple[OptimizerSettings, OptimizerSettings]:
-    """Return the critic's and the generator's optimizer settings, with the configured learning rates."""
+    """Return the critic's and the generator's optimizer settings, with the configured rates and pace."""
 
     def chosen(settings: OptimizerSettings, learning_rate: float | None) -> OptimizerSettings:
-        return settings if learning_rate is None else dataclasses.replace(settings, learning_rate=learning_rate)
+        return dataclasses.replace(
+            settings,
+            learning_rate=learning_rate or _paced(settings.learning_rate, config),
+            beta2=_paced(settings.beta2, config),
+        )
 
     return (
         chosen(preset.critic_optimizer, config.critic_learning_rate),
@@ -95,14 +99,14 @@ class Training:
     penalty_rng: torch.Generator
     settings: tuple[OptimizerSettings, OptimizerSettings]
 
-    def move(self, progress: float, images: int) -> int:
-        """Take one step, ``progress`` into the run after ``images`` images; return the number of images since."""
+    def move(self, images: int) -> int:
+        """Take one step after ``images`` images; return the number of images now."""
         for optimizer, settings in zip(
             (self.step.critic_optimizer, self.step.generator_optimizer), self.settings, strict=True
         ):
-            set_progress(optimizer, settings, progress)
+            set_progress(optimizer, settings, images)
         before = self.step.critic_steps
-        self.step(progress)
+        self.step(images)
         images += (self.step.critic_steps - before) * self.config.batch_size
         self.ema.update(images, (self.step.critic_steps - before) * self.config.batch_size)
         return images
@@ -181,7 +185,7 @@ def build(config: TrainConfig, source: Source) -> Training:
     step = Step(
         generator=generator,
         critic=critic,
-        objective=_scaled(preset.objective, config.penalty_scale),
+        objective=_scaled(preset.objective, config),
         rule=alternating(config.n_critic or 1),
         critic_optimizer=build_optimizer(settings[0], critic.parameters()),
         generator_optimizer=build_optimizer(settings[1], generator.parameters()),
@@ -196,14 +200,25 @@ def build(config: TrainConfig, source: Source) -> Training:
     return Training(config, codec, step, ema, stream, latent, penalty_rng, settings)
 
 
-def _scaled(objective: Objective, factor: float) -> Objective:
+def _scaled(objective: Objective, config: TrainConfig) -> Objective:
+    """Return the objective with the configured scale and pace of its penalties' weights."""
+    factor = config.penalty_scale
+
     def scaled(weight: Scheduled) -> Scheduled:
         if isinstance(weight, Anneal):
-            return dataclasses.replace(weight, start=weight.start * factor, stop=weight.stop * factor)
+            weight = dataclasses.replace(weight, start=weight.start * factor, stop=weight.stop * factor)
+            return _paced(weight, config)
         return weight * factor
 
     terms = tuple(dataclasses.replace(term, weight=scaled(term.weight)) for term in objective.critic_terms)
     return dataclasses.replace(objective, critic_terms=terms)
+
+
+def _paced(value: Scheduled, config: TrainConfig) -> Scheduled:
+    """Return an annealed value that moves over the configured number of images."""
+    if isinstance(value, Anneal) and config.anneal_kimg is not None:
+        return dataclasses.replace(value, over_images=config.anneal_kimg * 1000)
+    return value
 
 
 # Each random stream has its own number, so that one more draw in one does not shift the others.

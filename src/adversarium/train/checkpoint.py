@@ -102,6 +102,14 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
     raise InputError("\n".join([f"{folder}: no usable checkpoint", *problems]))
 
 
+def set_aside_newer(path: Path) -> None:
+    """Rename the damaged checkpoints after ``path`` to ``*.damaged``, so that they do not count as the newest."""
+    for newer in newest_first(path.parent):
+        if newer == path:
+            break
+        newer.rename(newer.with_name(newer.name + ".damaged"))
+
+
 def digest(tensors: dict[str, Tensor]) -> str:
     """Return the SHA-256 of names, dtypes, shapes and bytes, in the order of the names."""
     total = hashlib.sha256()

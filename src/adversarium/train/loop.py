@@ -15,6 +15,7 @@ import torch
 from adversarium.config import TrainConfig, with_budget
 from adversarium.data import ArraySource, Source, open_data
 from adversarium.errors import InputError
+from adversarium.files import remove_leftovers
 from adversarium.train import checkpoint, pictures
 from adversarium.train.build import Training, build, resolve
 from adversarium.train.folder import RunFolder
@@ -61,6 +62,7 @@ def train(
     source: Source | None = None,
     observers: Sequence[Observer] = (),
     on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
+    on_decode: Callable[[int, int], None] = lambda done, total: None,
 ) -> Run:
     """Train a new run.
 
@@ -69,12 +71,13 @@ def train(
         source: the data, where they are not what ``config.data`` names.
         observers: called with each record.
         on_start: called once, before the first step.
+        on_decode: called while image files are decoded, with how many are done and how many there are.
 
     Raises:
         InputError: the configuration, the data or the folder cannot be used; nothing was written.
         StoppedError: a number became non-finite, or a file could not be written.
     """
-    source = source if source is not None else open_data(config.data, size=config.size)
+    source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
     config = resolve(config, source.codec)
     if config.tensorboard:
         _summary_writer_class()
@@ -92,6 +95,7 @@ def resume(
     source: Source | None = None,
     observers: Sequence[Observer] = (),
     on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
+    on_decode: Callable[[int, int], None] = lambda done, total: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Run:
     """Continue a run exactly where its newest whole checkpoint stands.
@@ -102,6 +106,7 @@ def resume(
         source: the data, where they are not what the run's configuration names.
         observers: called with each record.
         on_start: called once, before the first step.
+        on_decode: as in :func:`train`.
         warn: called with a sentence for each damaged checkpoint that was passed over.
 
     Raises:
@@ -113,7 +118,8 @@ def resume(
     if budget:
         config = with_budget(config, budget)
     with folder.lock():
-        source = source if source is not None else open_data(config.data, size=config.size)
+        remove_leftovers(folder.path)
+        source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
         if source.codec != folder.codec():
             raise InputError(
                 f"{config.data}: no longer the data that {path} was trained on (samples of shape "
@@ -125,6 +131,7 @@ def resume(
             found, problems = checkpoint.load_newest(folder.checkpoints)
             for problem in problems:
                 warn(f"{problem}; going back to {found.path.name}")
+            checkpoint.set_aside_newer(found.path)
             training.restore(found)
             position = _Position(found.counters["images"], found.counters["seconds"])
             records = folder.forget_after(training.step.steps)
@@ -198,7 +205,7 @@ def _loop(
     while not ended:
         started = time.monotonic()
         before = position.images
-        position.images = training.move(progress, before)
+        position.images = training.move(before)
         position.seconds += time.monotonic() - started
         progress = _progress(config, step.steps, position)
         # asked once: a signal that comes later in this turn gets a turn, and a checkpoint, of its own

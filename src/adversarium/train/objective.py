@@ -32,7 +32,7 @@ def critic_side(
     rng: torch.Generator | None,
     *,
     step: int = 0,
-    progress: float = 0.0,
+    images: int = 0,
     joint: bool = True,
 ) -> CriticSide:
     """Evaluate loss and penalties on a batch.
@@ -66,7 +66,7 @@ def critic_side(
         else:
             values = term.penalty(critic, real, fake, rng)
         # every k-th step, k times the weight: the mean gradient is that of a penalty at every step
-        parts[term.name] = values.mean() * (at(term.weight, progress) * term.every)
+        parts[term.name] = values.mean() * (at(term.weight, images) * term.every)
     return CriticSide(parts, real_scores.detach(), fake_scores.detach())
 
 

@@ -16,18 +16,18 @@ def build_optimizer(settings: OptimizerSettings, parameters: Iterable[nn.Paramet
     return torch.optim.RMSprop(parameters, lr=learning_rate, alpha=beta2, foreach=True)
 
 
-def set_progress(optimizer: torch.optim.Optimizer, settings: OptimizerSettings, progress: float) -> None:
-    """Give the optimizer the settings that hold at this share of the run."""
+def set_progress(optimizer: torch.optim.Optimizer, settings: OptimizerSettings, images: int) -> None:
+    """Give the optimizer the settings that hold after so many images."""
     for group in optimizer.param_groups:
-        group["lr"] = at(settings.learning_rate, progress)
+        group["lr"] = at(settings.learning_rate, images)
         if settings.kind == "adam":
-            group["betas"] = (settings.beta1, at(settings.beta2, progress))
+            group["betas"] = (settings.beta1, at(settings.beta2, images))
         else:
-            group["alpha"] = at(settings.beta2, progress)
+            group["alpha"] = at(settings.beta2, images)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the state as flat tensors, ``<parameter number>.<name>``; the settings follow from the run's progress."""
+    """Return the state as flat tensors, ``<parameter number>.<name>``; the settings follow from the images seen."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": value for index, entries in state.items() for name, value in entries.items()}
 

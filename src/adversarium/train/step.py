@@ -76,7 +76,7 @@ class Step:
         self._latent = latent
         self._rng = rng
         self._precision = precision
-        self._progress = 0.0
+        self._images = 0
         self._last_real: Tensor | None = None
         self._measured: dict[str, list[Tensor]] = {}
         self._unread_since = 1
@@ -89,9 +89,9 @@ class Step:
             if constraint.when == "step":
                 critic_optimizer.register_step_post_hook(lambda *_, apply=constraint.apply: apply(self.critic))
 
-    def __call__(self, progress: float = 0.0) -> None:
-        """Move both players once, ``progress`` (0 to 1) into the run."""
-        self._progress = progress
+    def __call__(self, images: int = 0) -> None:
+        """Move both players once, after ``images`` images (which annealed weights depend on)."""
+        self._images = images
         self.steps += 1
         self._rule(self._critic_gradients, self._generator_gradients, self.critic_optimizer, self.generator_optimizer)
 
@@ -126,7 +126,7 @@ class Step:
             fake,
             self._rng,
             step=self.critic_steps,
-            progress=self._progress,
+            images=self._images,
             joint=self._joint,
         )
         total = torch.stack(list(side.parts.values())).sum()
