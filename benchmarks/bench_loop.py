@@ -50,19 +50,19 @@ class InTurn:
             self.times["inside"].append(self.inside)
             begun = self.now()
             for _ in range(self.every):
-                self.training.step(record["progress"])
+                self.training.step(round(1000 * record["kimg"]))
             self.times["bare"].append(self.now() - begun)
             self.training.step.measurements()
         self.inside = 0.0
         self.started = self.now()
 
-    def watched(self) -> Callable[[Step, float], None]:
+    def watched(self) -> Callable[[Step, int], None]:
         """Return `Step.__call__` with a watch, for the loop's step and not the bare one."""
         call = Step.__call__
 
-        def timed(step: Step, progress: float = 0.0) -> None:
+        def timed(step: Step, images: int = 0) -> None:
             begun = self.now()
-            call(step, progress)
+            call(step, images)
             if step is not self.training.step:
                 self.inside += self.now() - begun
 

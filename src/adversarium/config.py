@@ -17,7 +17,7 @@ from typing import Any
 from adversarium.errors import InputError, nearest
 
 DEFAULT_PRESET = "nsgan"
-DEFAULT_KIMG = 300.0
+DEFAULT_KIMG = 240.0
 BUDGETS = ("steps", "kimg", "seconds")
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -38,17 +38,21 @@ class TrainConfig:
     size: int | None = _option(None, "resize and crop a folder's images to this many pixels")
     preset: str = _option(DEFAULT_PRESET, "the published method (adversarium list presets)")
     network: str = _option("auto", "auto, dcgan, mlp or vector-mlp")
-    width: int | None = _option(None, "the networks' width")
-    latent_dim: int | None = _option(None, "numbers in a latent code")
-    critic_batch_norm: bool | None = _option(None, "batch norm in the critic")
-    generator_batch_norm: bool | None = _option(None, "batch norm in the generator")
+    width: int | None = _option(None, "the networks' width (default: dcgan 32, mlp 256, vector-mlp 512)")
+    latent_dim: int | None = _option(None, "numbers in a latent code (default: 64 for images, 2 to 64 for vectors)")
+    critic_batch_norm: bool | None = _option(
+        None, "batch norm in the critic (default: in dcgan, unless the preset excludes it)"
+    )
+    generator_batch_norm: bool | None = _option(None, "batch norm in the generator (default: likewise)")
     steps: int | None = _option(None, "budget in generator steps")
     kimg: float | None = _option(None, "budget in thousands of real samples shown to the critic")
     seconds: float | None = _option(None, "budget in seconds of training")
     batch_size: int = _option(64, "samples in a batch")
-    n_critic: int | None = _option(None, "critic steps per generator step")
-    critic_learning_rate: float | None = _option(None, "the critic's learning rate, constant")
-    generator_learning_rate: float | None = _option(None, "the generator's learning rate, constant")
+    n_critic: int | None = _option(None, "critic steps per generator step (default: the preset's)")
+    critic_learning_rate: float | None = _option(None, "the critic's learning rate, constant (default: the preset's)")
+    generator_learning_rate: float | None = _option(
+        None, "the generator's learning rate, constant (default: the preset's)"
+    )
     penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties")
     anneal_kimg: float | None = _option(None, "how long the preset's annealed values move (r3gan: 20000)")
     ema_half_life_kimg: float = _option(10.0, "half-life of the averaged generator's memory")

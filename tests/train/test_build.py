@@ -20,7 +20,7 @@ def training(**options: object) -> Training:
 
 def test_resolved_defaults_of_images_and_vectors() -> None:
     image = resolve(TrainConfig(data="mnist", preset="lsgan", device="cpu"), open_data("mnist").codec)
-    assert (image.network, image.width, image.latent_dim) == ("dcgan", 64, 64)
+    assert (image.network, image.width, image.latent_dim) == ("dcgan", 32, 64)
     assert (image.critic_batch_norm, image.generator_batch_norm) == (True, True)
     assert (image.kimg, image.steps, image.seconds) == (DEFAULT_KIMG, None, None)
     vector = resolve(TrainConfig(data="ring", preset="wgan", steps=7, device="cpu"), open_data("ring").codec)

@@ -32,9 +32,9 @@ NETWORKS: dict[str, Family] = {
     "dcgan": Family(
         generator=dcgan.generator,
         critic=dcgan.critic,
-        width=64,
+        width=32,
         batch_norm=True,
-        use_when="Images of 28, 32, 64 or 128 pixels: the default for images.",
+        use_when="Images of 28, 32, 64 or 128 pixels: the default for images. The published width is 64.",
     ),
     "mlp": Family(
         generator=mlp.image_generator,

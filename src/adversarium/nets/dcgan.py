@@ -4,8 +4,8 @@ The generator starts at 7×7 (28 pixels) or 4×4 (the others) and doubles the re
 4×4 of stride 2 until the image is reached; the channels halve at each. The critic is its mirror image. ``width`` is
 the number of channels at half the image's resolution (Radford et al. 2016, arXiv:1511.06434).
 
-At 28 pixels there are only two doublings, so the last convolution sees 10 pixels of 28 at once. There a fully connected
-layer of 16·``width`` units joins the whole picture, as in InfoGAN's networks for MNIST (Chen et al. 2016,
+At 28 pixels there are only two doublings, so the last convolution sees 10 pixels of 28 at once. There a fully
+connected layer of 16·``width`` units joins the whole picture, as in InfoGAN's networks for MNIST (Chen et al. 2016,
 arXiv:1606.03657), which large comparisons of losses use too.
 """
 
