@@ -9,21 +9,23 @@ default precision hold where the processor computes bf16 natively; elsewhere the
 import argparse
 import copy
 import sys
+from collections.abc import Callable
 
+import numpy as np
 import textbook
 import torch
 from _measure import CLOCKS, in_turn, milliseconds, ratios, report
 from torch import nn
 
-from adversarium.games import alternating
-from adversarium.nets import NETWORKS
-from adversarium.presets import PRESETS
+from adversarium.config import TrainConfig
+from adversarium.data import ArraySource, Codec, open_stream
 from adversarium.train import Step
-from adversarium.train.build import build_optimizer
+from adversarium.train.build import Training, build, resolve
 from adversarium.train.precision import has_native_bf16, resolve_precision
 
 BATCH, LATENT = 64, 64
 CPU = torch.device("cpu")
+PRECISIONS = ("fp32", "bf16") if has_native_bf16(CPU) else ("fp32",)
 # network: sample shape, bar in fp32, bar at default precision
 CASES = {"dcgan": ((3, 32, 32), 1.3, 2.5), "mlp": ((1, 28, 28), None, 1.4)}
 TEXTBOOK = {
@@ -32,19 +34,18 @@ TEXTBOOK = {
 }
 
 
-def networks(name: str, shape: tuple[int, ...]) -> tuple[nn.Module, nn.Module]:
-    family = NETWORKS[name]
-    rng = torch.Generator().manual_seed(0)
-    generator = family.generator(shape, LATENT, width=family.width, batch_norm=family.batch_norm, rng=rng)
-    return generator, family.critic(shape, width=family.width, batch_norm=False, rng=rng)
+def game(name: str, source: ArraySource, precision: str) -> Training:
+    """Return the game as `adversarium train --preset wgan-gp` builds it."""
+    config = TrainConfig(preset="wgan-gp", network=name, precision=precision, batch_size=BATCH, latent_dim=LATENT)
+    return build(resolve(config, source.codec), source)
 
 
-def textbook_networks(name: str, generator: nn.Module, critic: nn.Module, shape: tuple[int, ...]) -> list[nn.Module]:
+def textbook_networks(name: str, step: Step, shape: tuple[int, ...]) -> list[nn.Module]:
     """Return the textbook's networks with our weights, after making sure that they compute the same."""
     twins = []
     for network, make, samples in (
-        (generator, TEXTBOOK[name][0], torch.randn(8, LATENT)),
-        (critic, TEXTBOOK[name][1], torch.randn(8, *shape)),
+        (step.generator, TEXTBOOK[name][0], torch.randn(8, LATENT)),
+        (step.critic, TEXTBOOK[name][1], torch.randn(8, *shape)),
     ):
         twin = make()
         twin.load_state_dict(network.state_dict())
@@ -53,50 +54,26 @@ def textbook_networks(name: str, generator: nn.Module, critic: nn.Module, shape:
     return twins
 
 
-def batches(shape: tuple[int, ...]):
-    """Return a source of random batches, indexed in memory as our arrays are."""
-    images = torch.randint(0, 256, (2048, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
-    rng = torch.Generator().manual_seed(2)
-    return lambda n: images[torch.randint(len(images), (n,), generator=rng)].float().div(127.5).sub_(1)
-
-
-def ours(generator: nn.Module, critic: nn.Module, shape: tuple[int, ...], precision: str) -> Step:
-    preset = PRESETS["wgan-gp"]
-    latent = torch.Generator().manual_seed(3)
-    return Step(
-        generator=generator,
-        critic=critic,
-        objective=preset.objective,
-        rule=alternating(preset.n_critic),
-        critic_optimizer=build_optimizer(preset.critic_optimizer, critic.parameters()),
-        generator_optimizer=build_optimizer(preset.generator_optimizer, generator.parameters()),
-        real=batches(shape),
-        latent=lambda n: torch.randn(n, LATENT, generator=latent),
-        rng=torch.Generator().manual_seed(4),
-        batch_size=BATCH,
-        precision=precision,
-    )
-
-
 def compare(name: str, rounds: int, clock: str) -> bool:
     shape, bar_fp32, bar_default = CASES[name]
-    generator, critic = networks(name, shape)
+    noise = np.random.default_rng(0).integers(0, 256, (2048, *shape), np.uint8)
+    source = ArraySource("noise", noise, Codec(shape))
     default = resolve_precision("auto", CPU, is_image=True)
+    games = {precision: game(name, source, precision) for precision in PRECISIONS}
     repeats = 1 if name == "dcgan" else 10  # a step of the MLP is too short to be timed alone
 
-    def repeated(step):
+    def repeated(step: Callable[[], None]) -> Callable[[], object]:
         return lambda: [step() for _ in range(repeats)]
 
-    twins = textbook_networks(name, generator, critic, shape)
-    theirs = textbook.Textbook(*twins, real=batches(shape), batch_size=BATCH, latent_dim=LATENT)
+    stream = open_stream(source, batch_size=BATCH, seed=1, device=CPU)
+    twins = textbook_networks(name, games["fp32"].step, shape)
+    theirs = textbook.Textbook(*twins, real=lambda n: stream.next(n).samples, batch_size=BATCH, latent_dim=LATENT)
     candidates = {"textbook": repeated(theirs)}
-    for precision in ("fp32", "bf16") if has_native_bf16(CPU) else ("fp32",):
-        step = ours(copy.deepcopy(generator), copy.deepcopy(critic), shape, precision)
-        candidates[precision] = repeated(step)
+    candidates |= {precision: repeated(training.step) for precision, training in games.items()}
     times = in_turn(candidates, rounds=rounds, warm_up=2, clock=clock)
 
     results = []
-    for precision in list(candidates)[1:]:
+    for precision in games:
         # on a processor without bf16 the default is fp32, and the bar for fp32 holds
         is_default = precision == default
         bar = bar_default if is_default and (has_native_bf16(CPU) or bar_fp32 is None) else bar_fp32

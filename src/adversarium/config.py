@@ -5,7 +5,6 @@ This module imports no torch, so that the command line can answer questions abou
 
 import dataclasses
 import json
-import math
 import sys
 import types
 import typing
@@ -97,7 +96,8 @@ def with_budget(config: TrainConfig, budget: Mapping[str, float]) -> TrainConfig
 
 
 def _require_number(name: str, value: float | None, fits: Callable[[float], bool], wanted: str) -> None:
-    if value is not None and not (math.isfinite(value) and fits(value)):
+    # an int may be too large for any float, and for torch
+    if value is not None and not (abs(value) < 2**63 and fits(value)):
         raise InputError(f"{name} is {value}: wanted {wanted}")
 
 

@@ -10,7 +10,7 @@ Conventions that hold everywhere:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -57,6 +57,7 @@ class Loss:
             unless ``generator_needs_real``.
         generator_needs_real: whether the generator's side reads the real scores (the relativistic losses do).
         coupling: how the elements of a batch are coupled.
+        arguments: what its factory was called with, for people to read.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Loss:
     generator: ScoreFunction
     generator_needs_real: bool
     coupling: Coupling
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -118,6 +120,13 @@ class Term:
     weight: Scheduled = 1.0
     every: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse an interval that never comes, a weight that rewards, and the loss's own name."""
+        require(self.every >= 1, f"every is {self.every}: wanted at least 1")
+        lowest = min(self.weight.start, self.weight.stop) if isinstance(self.weight, Anneal) else self.weight
+        require(lowest >= 0, f"weight is {self.weight}: wanted a number that is not negative")
+        require(self.name != "loss", "a term cannot be named 'loss': the loss itself is logged under that name")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
@@ -126,18 +135,24 @@ class Objective:
     loss: Loss
     critic_terms: tuple[Term, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse two terms of one name, of which only one would be kept."""
+        names = [term.name for term in self.critic_terms]
+        require(len(set(names)) == len(names), f"two critic terms have one name: {', '.join(names)}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Constraint:
     """Something done to a critic's weights.
 
     ``when="build"``: once, before training (spectral norm); ``when="step"``: after each of the critic's optimizer
-    steps (clipping).
+    steps (clipping). ``name`` is its factory's in ``CONSTRAINTS``, ``arguments`` what that was called with.
     """
 
     name: str
     when: Literal["build", "step"]
     apply: Callable[[torch.nn.Module], None]
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
 
 Gradients = Callable[[], None]
@@ -163,13 +178,17 @@ class GameRule(Protocol):
 class OptimizerSettings:
     """A published optimizer setting. ``beta2`` and the learning rate may be annealed over the run.
 
-    ``rmsprop`` reads ``beta2`` as its smoothing constant and ignores ``beta1`` (it must be 0).
+    ``rmsprop`` reads ``beta2`` as its smoothing constant and has no ``beta1`` (it must be 0).
     """
 
     kind: Literal["adam", "rmsprop"]
     learning_rate: Scheduled
     beta1: float = 0.0
     beta2: Scheduled = 0.999
+
+    def __post_init__(self) -> None:
+        """Refuse a momentum that would be ignored."""
+        require(self.kind == "adam" or self.beta1 == 0, f"beta1 is {self.beta1}: rmsprop has none, wanted 0")
 
 
 Part = Literal["batch_norm"]

@@ -1,5 +1,6 @@
 """What a person types, right and wrong: exit codes, one clear sentence, no traceback, nothing overwritten."""
 
+import io
 import json
 import os
 import signal
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
-from adversarium.cli import main
+from adversarium.cli import main, progress
 from adversarium.cli.members import KINDS
 
 TINY = ["--steps", "3", "--width", "4", "--batch-size", "4"]
@@ -86,6 +88,8 @@ def test_explain_a_preset_tells_formula_settings_and_paper(capsys: pytest.Captur
         (["train", "mnist", "--kimg", "nan"], "kimg is nan"),
         (["train", "mnist", "--width", "0"], "width is 0"),
         (["train", "mnist", "--seed", "-1"], "seed is -1"),
+        (["train", "mnist", "--steps", "9" * 400], "wanted a positive number"),
+        (["train", "ring", "--width", "99999999"], "does not fit into memory"),
         (["train", "mnist", "--steps", "3", "--kimg", "3"], "steps and kimg are given: a run has one budget"),
         (["train", "mnist", "--precision", "fp16"], "precision is 'fp16' (did you mean"),
         (["train", "mnist", "--device", "gpu7"], "device is 'gpu7'"),
@@ -268,3 +272,19 @@ def test_signals_finish_the_step_save_and_say_how_to_resume(tmp_path: Path, numb
     assert "Traceback" not in errors
     assert len(list((run / "checkpoints").iterdir())) == 1
     assert (run / "samples.png").exists()
+
+
+def test_a_terminal_without_greek(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "adversarium", "explain", "minimax"],
+        capture_output=True, check=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert b"-log ?(r)" in found.stdout
+
+
+def test_the_live_bar(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=shown, force_terminal=True, width=150))
+    trained(tmp_path / "run", "ring", "--log-every-steps", "1")
+    for words in ("kimg", "img/s", "ETA", "critic", "generator", "gap", "100%"):
+        assert words in shown.getvalue()

@@ -39,12 +39,12 @@ def test_shapes_range_and_parts(name: str, shape: tuple[int, ...], batch_norm: b
 def test_the_papers_sizes() -> None:
     """InfoGAN's critic for 28 pixels has 64 and 128 filters; DCGAN's width doubles at each halving."""
     rng = torch.Generator().manual_seed(0)
-    convolutions = [m for m in dcgan.critic((1, 28, 28), rng=rng).modules() if isinstance(m, nn.Conv2d)]
+    convolutions = [m for m in dcgan.critic((1, 28, 28), width=64, rng=rng).modules() if isinstance(m, nn.Conv2d)]
     assert [(m.out_channels, m.kernel_size, m.stride) for m in convolutions] == [
         (64, (4, 4), (2, 2)),
         (128, (4, 4), (2, 2)),
     ]
-    mlp = NETWORKS["mlp"].critic((1, 28, 28), rng=rng)
+    mlp = NETWORKS["mlp"].critic((1, 28, 28), width=NETWORKS["mlp"].width, rng=rng)
     assert [m.in_features for m in mlp.modules() if isinstance(m, nn.Linear)] == [784, 1024, 512, 256]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from adversarium.config import DEFAULT_KIMG, TrainConfig
 from adversarium.data import open_data
+from adversarium.errors import InputError
 from adversarium.presets import PRESETS
 from adversarium.train.build import Training, build, resolve
 from adversarium.train.optimizers import set_progress
@@ -75,3 +76,21 @@ def test_a_longer_budget_changes_no_schedule(tmp_path: Path) -> None:
         for steps in (10, 10_000)
     ]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"preset": "nsgan", "penalty_scale": 2.0}, "nsgan has no penalty to scale"),
+        ({"preset": "wgan-gp", "anneal_kimg": 2.0}, "wgan-gp anneals nothing"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        training(**options)
+
+
+def test_batch_norm_needs_a_batch() -> None:
+    source = open_data("mnist")
+    with pytest.raises(InputError, match="batch norm needs at least 2"):
+        build(resolve(TrainConfig(batch_size=1, width=4), source.codec), source)

@@ -70,12 +70,24 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(tmp_path: Path) -> None:
     data = path.read_bytes()
     header = 8 + int.from_bytes(data[:8], "little")
     rng = torch.Generator().manual_seed(1)
-    for position in torch.randint(header, len(data), (20,), generator=rng).tolist():
+    in_header = torch.randint(0, header, (60,), generator=rng).tolist()
+    in_tensors = torch.randint(header, len(data), (20,), generator=rng).tolist()
+    for position in in_header + in_tensors:
         damaged = bytearray(data)
-        damaged[position] ^= 1 << (position % 8)
+        damaged[position] ^= 1 << (position % 7)
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match="checksum"):
+        with pytest.raises(InputError, match="checksum" if position >= header else "damaged|not a checkpoint|format"):
             checkpoint.load(path)
+
+
+def test_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    saved(tmp_path, 1)
+    newer = tmp_path / "step-00000002.safetensors"
+    record = {"format": checkpoint.FORMAT + 1, "sha256": "", "step": 2}
+    safetensors.torch.save_file({"a": torch.zeros(2)}, newer, {"adversarium": json.dumps(record)})
+    with pytest.raises(checkpoint.VersionError):
+        checkpoint.load_newest(tmp_path)
+    assert newer.exists()
 
 
 def test_no_usable_checkpoint(tmp_path: Path) -> None:
@@ -143,3 +155,13 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch
     monkeypatch.undo()
     assert os.listdir(tmp_path) == [good.name]
     assert checkpoint.load(good).counters["step"] == 1
+
+
+def test_a_header_of_any_length_is_read(tmp_path: Path) -> None:
+    """The file begins with its header's length, which may look like the first byte of a pickle."""
+    first_bytes = set()
+    for length in range(0, 256, 8):
+        path = checkpoint.save(tmp_path, {"a" * (1 + length): torch.zeros(1)}, COUNTERS, keep=1)
+        first_bytes.add(path.read_bytes()[0])
+        assert checkpoint.load(path).counters["step"] == 3
+    assert 0x80 in first_bytes

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from adversarium import penalties
+from adversarium.errors import InputError
 from adversarium.presets import PRESETS
 from adversarium.train import critic_side, generator_side
 from adversarium.types import Anneal, Objective, Term, at
@@ -43,14 +44,14 @@ def test_critic_side_equals_the_parts_computed_one_by_one(preset: str, joint: bo
     sum(side.parts.values()).backward()
 
     # the slow twin: a forward for each, the penalties as a builder calls them
-    total = objective.loss.critic(apart(real).float(), apart(fake).float()).mean()
+    total = objective.loss.critic(apart(real), apart(fake)).mean()
     for term in objective.critic_terms:
         total = total + at(term.weight, images) * term.penalty(apart, real, fake, rngs[1]).mean()
     total.backward()
 
-    torch.testing.assert_close(sum(side.parts.values()).double(), total.double(), rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(sum(side.parts.values()), total, rtol=1e-12, atol=1e-12)
     for mine, theirs in zip(shared.parameters(), apart.parameters(), strict=True):
-        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-9, atol=1e-12)
     assert set(side.parts) == {"loss", *(term.name for term in objective.critic_terms)}
 
 
@@ -106,10 +107,10 @@ def test_generator_side(preset: str) -> None:
     value = generator_side(PRESETS[preset].objective, critic, real, fake)
     # the losses that do not read the real scores do not pay for them
     assert critic.calls == ([6, 6] if loss.generator_needs_real else [6])
-    expected = loss.generator(critic.critic(real).float(), critic.critic(fake).float()).mean()
+    expected = loss.generator(critic.critic(real), critic.critic(fake)).mean()
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(
-        torch.autograd.grad(value, fake)[0], torch.autograd.grad(expected, fake)[0], rtol=1e-5, atol=1e-8
+        torch.autograd.grad(value, fake)[0], torch.autograd.grad(expected, fake)[0], rtol=1e-9, atol=1e-12
     )
 
 
@@ -119,3 +120,16 @@ def test_inputs_are_left_as_they_were() -> None:
     assert not real.requires_grad
     assert not fake.requires_grad
     assert real.grad is None
+
+
+def test_terms_that_could_not_be_told_apart_or_never_come() -> None:
+    loss, r1 = PRESETS["nsgan"].objective.loss, penalties.r1()
+    with pytest.raises(InputError, match="two critic terms have one name"):
+        Objective(loss=loss, critic_terms=(Term(name="r1", penalty=r1), Term(name="r1", penalty=r1)))
+    for wrong, words in (
+        ({"every": 0}, "every is 0"),
+        ({"weight": -1.0}, "weight is -1.0"),
+        ({"name": "loss"}, "loss"),
+    ):
+        with pytest.raises(InputError, match=words):
+            Term(**{"name": "r1", "penalty": r1, **wrong})

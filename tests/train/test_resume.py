@@ -9,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from adversarium.config import TrainConfig
 from adversarium.errors import InputError
-from adversarium.train import Run, StoppedError, checkpoint, resume, train
+from adversarium.train import Run, StoppedError, checkpoint, folder, resume, train
+from adversarium.train.build import Training
 
 SMALL = {"width": 8, "batch_size": 16, "steps": 24, "log_every_steps": 4, "sample_every_kimg": 0.2}
 
@@ -119,9 +121,92 @@ def test_a_run_in_use_is_refused(tmp_path: Path) -> None:
 def test_other_data_are_refused(tmp_path: Path) -> None:
     run = train(TrainConfig(**{**SMALL, "steps": 2}, data="ring", out=str(tmp_path / "run")))
     path = run.path / "config.json"
-    path.write_text(path.read_text().replace('"ring"', '"mnist"'))
-    with pytest.raises(InputError, match="no longer the data"):
+    path.write_text(path.read_text().replace('"ring"', '"grid"'))
+    with pytest.raises(InputError, match="not the data that"):
         resume(run.path)
+
+
+def test_other_rows_of_the_same_shape_are_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    run = train(
+        TrainConfig(data=str(tmp_path / "images.npy"), width=4, batch_size=4, steps=2, out=str(tmp_path / "run"))
+    )
+    resume(run.path, budget={"steps": 3})
+    images[7] = 0
+    np.save(tmp_path / "images.npy", images)
+    with pytest.raises(InputError, match="not the data that"):
+        resume(run.path, budget={"steps": 4})
+
+
+def test_a_new_budget_is_the_runs_own_from_then_on(tmp_path: Path) -> None:
+    run = train(TrainConfig(**{**SMALL, "steps": 4}, data="ring", out=str(tmp_path / "run")))
+
+    def interrupt(record: dict[str, float]) -> None:
+        if record["step"] == 8:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert resume(run.path, budget={"steps": 24}, observers=[interrupt]).steps == 9
+    assert resume(run.path).steps == 24
+
+
+def test_a_run_resumes_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "data.npy", np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32))
+    monkeypatch.chdir(tmp_path)
+    run = train(TrainConfig(**{**SMALL, "steps": 2}, data="data.npy", out=str(tmp_path / "run")))
+    monkeypatch.chdir("/")
+    assert resume(run.path, budget={"steps": 3}).steps == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("preset", "wgan", "holds another run: preset is 'nsgan', and here 'wgan'"),
+        ("preset", "wgna", "unknown preset 'wgna'"),
+        ("width", 9, "holds another run: width is 8"),
+        ("device", "tpu", "device is 'tpu'"),
+        ("batch_size", "x", "batch_size is 'x': wanted int"),
+    ],
+)
+def test_an_edited_configuration(tmp_path: Path, key: str, value: object, words: str) -> None:
+    run = train(TrainConfig(**{**SMALL, "steps": 2}, data="ring", preset="nsgan", out=str(tmp_path / "run")))
+    path = run.path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(InputError, match=words):
+        resume(run.path)
+
+
+def test_a_signal_after_the_last_step_ends_a_complete_run(tmp_path: Path) -> None:
+    def interrupt(record: dict[str, float]) -> None:
+        if record["step"] == 24:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = train(TrainConfig(**SMALL, data="ring", out=str(tmp_path / "run")), observers=[interrupt])
+    assert (run.steps, run.signal) == (24, None)
+
+
+def test_weights_that_overflow_are_never_saved(tmp_path: Path) -> None:
+    config = TrainConfig(**SMALL, data="ring", checkpoint_every_seconds=1e-6, out=str(tmp_path / "run"))
+    held: list[Training] = []
+
+    def spoil(record: dict[str, float]) -> None:
+        if record["step"] == 3:
+            with torch.no_grad():
+                next(held[0].step.generator.parameters())[0, 0] = float("inf")
+
+    with pytest.raises(StoppedError, match=r"generator\.\S+ became inf at step 3; .*step-00000002"):
+        train(config, observers=[spoil], on_start=lambda folder, training, source: held.append(training))
+
+
+def test_a_beginning_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder.RunFolder, "write_config", fail)
+    with pytest.raises(InputError, match="No space left"):
+        train(TrainConfig(**SMALL, data="ring", out=str(tmp_path / "run")))
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_full_disk_stops_the_run_and_keeps_the_last_good_checkpoint(
@@ -165,21 +250,24 @@ def kill_and_resume(tmp_path: Path, precision: str, kills: int, seed: int) -> No
     subprocess.run([*command, "mnist", *options, *steps, "--out", str(whole)], check=True, **quiet)
     rng, landed = random.Random(seed), 0
     arguments = ["mnist", *options, *steps, "--out", str(killed)]
-    for _ in range(kills):
+    for number in range(kills):
         process = subprocess.Popen([*command, *arguments], **quiet)
-        reached = len(checkpoint.newest_first(killed / "checkpoints"))
         deadline = time.monotonic() + 60
-        # wait until it trains, then kill somewhere in the next few steps
-        mark = newest_name(killed)
-        while newest_name(killed) == mark and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.15))
+        if number % 3 == 2:
+            # anywhere, the start included
+            time.sleep(rng.uniform(0, 8))
+        else:
+            # wait until it trains, then kill somewhere in the next few steps
+            mark = newest_name(killed)
+            while newest_name(killed) == mark and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.002)
+            time.sleep(rng.uniform(0, 0.15))
         process.kill()
         errors = process.communicate()[1]
         landed += process.returncode == -signal.SIGKILL
         assert process.returncode in (-signal.SIGKILL, 0), errors.decode()
-        arguments = ["--resume", str(killed)]
-        assert reached <= 3
+        if killed.exists():
+            arguments = ["--resume", str(killed)]
     subprocess.run([*command, *arguments], check=True, **quiet)
     assert landed >= kills // 2
     assert_same_end(whole, killed)

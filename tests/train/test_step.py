@@ -209,3 +209,35 @@ def test_clipping_holds_after_each_critic_step() -> None:
     generator, critic = networks(0, batch_norm=False)
     step_of(generator, critic, "wgan", Draws(0), constraints=(clip(0.005),))()
     assert max(float(p.detach().abs().max()) for p in critic.parameters()) <= 0.005
+
+
+def test_a_frozen_layer_stays_frozen() -> None:
+    generator, critic = networks(0, batch_norm=False)
+    critic[0].requires_grad_(False)
+    before = critic[0].weight.clone()
+    trained = [parameter for parameter in critic.parameters() if parameter.requires_grad]
+    step = step_of(generator, critic, "nsgan", Draws(0), critic_optimizer=torch.optim.Adam(trained))
+    for _ in range(3):
+        step()
+    assert torch.equal(critic[0].weight, before)
+    assert not critic[0].weight.requires_grad
+
+
+def test_a_critic_that_couples_its_samples_is_evaluated_apart() -> None:
+    sizes: list[int] = []
+    generator, critic = networks(0, batch_norm=False)
+    critic.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    step_of(generator, critic, "nsgan", Draws(0), joint=False)()
+    assert sizes == [BATCH, BATCH, BATCH]
+
+
+def test_on_a_gpu_numbers_are_looked_at_when_they_are_read() -> None:
+    generator, critic = networks(0, batch_norm=False)
+    step = step_of(generator, critic, "wgan", Draws(0))
+    step.steps = 40  # as after a resume
+    step._device = torch.device("meta")  # any device that is not the CPU: no waiting inside a step
+    for value in (1.0, float("nan"), 2.0):
+        step.steps += 1
+        step._measure("critic_loss", torch.tensor(value))
+    with pytest.raises(NonFiniteError, match="critic_loss became nan at step 42"):
+        step.measurements()

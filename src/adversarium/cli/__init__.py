@@ -4,6 +4,7 @@ Nothing heavy is imported before a command needs it: ``adversarium --help`` answ
 """
 
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 
@@ -23,6 +24,9 @@ MODULES = {"list": "listing"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit code: 0, 2 for input that cannot be used, 128 + n for signal n."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without σ shows ?, and no traceback
     try:
         if not arguments or arguments[0] in ("-h", "--help", "help"):
             print(_help())
@@ -38,14 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except InputError as error:
         return _fail(str(error))
+    except MemoryError:
+        return _fail("this does not fit into memory")
+    except RuntimeError as error:
+        # torch says so in different words on the CPU and on a GPU
+        if "memory" not in str(error):
+            raise
+        return _fail(f"this does not fit into memory ({str(error).splitlines()[0]}); lower --batch-size or --width")
     except BrokenPipeError:
         # the reader (head, say) has gone: not an error of ours, and nothing more can be printed
         sys.stdout = None
         return 0
     except OSError as error:
         return _fail(f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"interrupted {error}".strip(), file=sys.stderr)
         return 130
 
 

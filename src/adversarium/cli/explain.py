@@ -8,6 +8,7 @@ from typing import Any
 
 from adversarium.cli.members import KINDS
 from adversarium.cli.parser import Parser
+from adversarium.constraints import CONSTRAINTS
 from adversarium.errors import lookup
 from adversarium.losses import LOSSES
 from adversarium.penalties import PENALTIES
@@ -37,13 +38,20 @@ def _page(kind: str, name: str, member: Any) -> str:
     elif callable(member):
         lines += [inspect.getdoc(member) or "", "Defaults:", f"    {_signature(name, member)}"]
     else:
-        lines += [member.use_when]
+        norm = "batch norm in both, unless the preset excludes it" if member.batch_norm else "no normalisation"
+        lines += [
+            *(inspect.getdoc(member.generator) or "").splitlines()[:1],
+            *(inspect.getdoc(member.critic) or "").splitlines()[:1],
+            "",
+            f"Use when:     {member.use_when}",
+            f"Defaults:     width {member.width}, {norm}",
+            f"Published in: {member.paper}",
+        ]
     return "\n".join(lines)
 
 
 def _signature(name: str, factory: Callable[..., Any]) -> str:
-    parameters = inspect.signature(factory).parameters.values()
-    return f"{name}({', '.join(f'{each.name}={each.default!r}' for each in parameters)})"
+    return _call(name, {each.name: each.default for each in inspect.signature(factory).parameters.values()})
 
 
 def _preset(name: str, preset: Preset) -> list[str]:
@@ -54,9 +62,9 @@ def _preset(name: str, preset: Preset) -> list[str]:
     ]
     terms = [f"{term.name}, weight {_scheduled(term.weight)}" for term in preset.objective.critic_terms]
     facts = {
-        "Loss": preset.objective.loss.name,
+        "Loss": _call(preset.objective.loss.name, preset.objective.loss.arguments),
         "Penalties": "; ".join(terms) or "none",
-        "Constraints": ", ".join(constraint.name for constraint in preset.constraints) or "none",
+        "Constraints": ", ".join(_call(each.name, each.arguments) for each in preset.constraints) or "none",
         "Game": f"alternating, {preset.n_critic} critic step{'s' if preset.n_critic > 1 else ''} per generator step",
         "Critic": _optimizer(preset.critic_optimizer),
         "Generator": _optimizer(preset.generator_optimizer),
@@ -70,10 +78,15 @@ def _preset(name: str, preset: Preset) -> list[str]:
     used: dict[str, Mapping[str, Any]] = {
         preset.objective.loss.name: LOSSES,
         **{term.name: PENALTIES for term in preset.objective.critic_terms},
+        **{constraint.name: CONSTRAINTS for constraint in preset.constraints},
     }
     for member, members in used.items():
         lines += ["", f"{member}:", *_section(members[member], "Formula"), *_section(members[member], "Convention")]
     return [*lines, "", f"Train with: adversarium train mnist --preset {name}"]
+
+
+def _call(name: str, arguments: Mapping[str, object]) -> str:
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
 
 
 def _section(factory: Callable[..., Any], title: str) -> list[str]:

@@ -35,10 +35,14 @@ def run(arguments: Sequence[str]) -> int:
 
 def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
     budget = {name: options.pop(name) for name in BUDGETS if name in options}
+    if len(budget) > 1:
+        raise InputError(f"{' and '.join(budget)} are given: a run has one budget, one of {', '.join(BUDGETS)}")
+    device = options.pop("device", None)
     if options or file:
         name = "--config" if file else "--" + next(iter(options)).replace("_", "-")
         raise InputError(
-            f"{name} with --resume: a run continues as it began; only its budget ({', '.join(BUDGETS)}) can change"
+            f"{name} with --resume: a run continues as it began; "
+            f"only its --device and its budget ({', '.join(BUDGETS)}) can change"
         )
     from adversarium.cli.progress import Display
     from adversarium.train import StoppedError, resume
@@ -49,6 +53,7 @@ def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
                 resume(
                     path,
                     budget=budget,
+                    device=device,
                     observers=[display],
                     on_start=display.start,
                     on_decode=display.decoding,

@@ -34,7 +34,7 @@ def clip(bound: float = 0.01) -> Constraint:
         torch._foreach_clamp_min_(parameters, -bound)
         torch._foreach_clamp_max_(parameters, bound)
 
-    return Constraint(name="clip", when="step", apply=apply)
+    return Constraint(name="clip", when="step", apply=apply, arguments={"bound": bound})
 
 
 _NORMALISED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -63,7 +63,9 @@ def spectral_norm(n_power_iterations: int = 1) -> Constraint:
             if isinstance(module, _NORMALISED) and not parametrize.is_parametrized(module, "weight"):
                 parametrizations.spectral_norm(module, "weight", n_power_iterations=n_power_iterations)
 
-    return Constraint(name="spectral_norm", when="build", apply=apply)
+    return Constraint(
+        name="spectral_norm", when="build", apply=apply, arguments={"n_power_iterations": n_power_iterations}
+    )
 
 
 CONSTRAINTS: dict[str, Callable[..., Constraint]] = {

@@ -86,7 +86,14 @@ def least_squares(fake: float = 0.0, real: float = 1.0, target: float = 1.0, sca
         check_scores(real_scores, fake_scores, need_real=False)
         return 0.5 * scale * (fake_scores - target).square()
 
-    return Loss(name="least_squares", critic=critic, generator=generator, generator_needs_real=False, coupling="none")
+    return Loss(
+        name="least_squares",
+        critic=critic,
+        generator=generator,
+        generator_needs_real=False,
+        coupling="none",
+        arguments={"fake": fake, "real": real, "target": target, "scale": scale},
+    )
 
 
 def hinge() -> Loss:

@@ -73,4 +73,16 @@ def relativistic(
         return average(fake_scores, real_scores, lower_term=generator_real_term)
 
     coupling: Coupling = "paired" if pairing == "paired" else "batch_mean"
-    return Loss(name="relativistic", critic=critic, generator=generator, generator_needs_real=True, coupling=coupling)
+    return Loss(
+        name="relativistic",
+        critic=critic,
+        generator=generator,
+        generator_needs_real=True,
+        coupling=coupling,
+        arguments={
+            "pairing": pairing,
+            "base": base,
+            "generator_real_term": generator_real_term,
+            "scale": scale,
+        },
+    )

@@ -19,6 +19,7 @@ class Family:
         width: the default width.
         batch_norm: whether the published networks have batch norm.
         use_when: advice in a sentence.
+        paper: where it was published.
     """
 
     generator: Callable[..., nn.Module]
@@ -26,6 +27,7 @@ class Family:
     width: int
     batch_norm: bool
     use_when: str
+    paper: str
 
 
 NETWORKS: dict[str, Family] = {
@@ -35,6 +37,7 @@ NETWORKS: dict[str, Family] = {
         width=32,
         batch_norm=True,
         use_when="Images of 28, 32, 64 or 128 pixels: the default for images. The published width is 64.",
+        paper="Radford et al. 2016, arXiv:1511.06434; at 28 pixels Chen et al. 2016, arXiv:1606.03657",
     ),
     "mlp": Family(
         generator=mlp.image_generator,
@@ -42,6 +45,7 @@ NETWORKS: dict[str, Family] = {
         width=256,
         batch_norm=False,
         use_when="Images as flat vectors, as in the first tutorials (28×28 as 784).",
+        paper="common practice in tutorials",
     ),
     "vector-mlp": Family(
         generator=mlp.vector_generator,
@@ -49,6 +53,7 @@ NETWORKS: dict[str, Family] = {
         width=512,
         batch_norm=False,
         use_when="Vectors: the default for them.",
+        paper="the toy experiments of Gulrajani et al. 2017, arXiv:1704.00028",
     ),
 }
 

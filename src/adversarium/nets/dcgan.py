@@ -23,7 +23,7 @@ JOINED_RESOLUTION = 7
 
 
 def generator(
-    sample_shape: tuple[int, ...], latent_dim: int, *, width: int = 64, batch_norm: bool = True, rng: torch.Generator
+    sample_shape: tuple[int, ...], latent_dim: int, *, width: int, batch_norm: bool = True, rng: torch.Generator
 ) -> nn.Module:
     """Return a generator ``[B, latent_dim] -> [B, C, H, W]`` in [-1, 1] (tanh).
 
@@ -51,9 +51,7 @@ def generator(
     return network
 
 
-def critic(
-    sample_shape: tuple[int, ...], *, width: int = 64, batch_norm: bool = True, rng: torch.Generator
-) -> nn.Module:
+def critic(sample_shape: tuple[int, ...], *, width: int, batch_norm: bool = True, rng: torch.Generator) -> nn.Module:
     """Return a critic ``[B, C, H, W] -> [B]``, without a sigmoid; no batch norm on its first and last layer.
 
     Raises:

@@ -11,7 +11,7 @@ from adversarium.nets._build import init_uniform, untouched_global_rng
 
 
 def image_generator(
-    sample_shape: tuple[int, ...], latent_dim: int, *, width: int = 256, batch_norm: bool = False, rng: torch.Generator
+    sample_shape: tuple[int, ...], latent_dim: int, *, width: int, batch_norm: bool = False, rng: torch.Generator
 ) -> nn.Module:
     """Return ``[B, latent_dim] -> [B, C, H, W]`` in [-1, 1]: hidden layers of width, 2·width and 4·width units.
 
@@ -24,7 +24,7 @@ def image_generator(
 
 
 def image_critic(
-    sample_shape: tuple[int, ...], *, width: int = 256, batch_norm: bool = False, rng: torch.Generator
+    sample_shape: tuple[int, ...], *, width: int, batch_norm: bool = False, rng: torch.Generator
 ) -> nn.Module:
     """Return ``[B, C, H, W] -> [B]``: hidden layers of 4·width, 2·width and width units, no sigmoid.
 
@@ -37,7 +37,7 @@ def image_critic(
 
 
 def vector_generator(
-    sample_shape: tuple[int, ...], latent_dim: int, *, width: int = 512, batch_norm: bool = False, rng: torch.Generator
+    sample_shape: tuple[int, ...], latent_dim: int, *, width: int, batch_norm: bool = False, rng: torch.Generator
 ) -> nn.Module:
     """Return ``[B, latent_dim] -> [B, D]``: three hidden layers of ``width`` ReLU units (WGAN-GP's toys).
 
@@ -50,7 +50,7 @@ def vector_generator(
 
 
 def vector_critic(
-    sample_shape: tuple[int, ...], *, width: int = 512, batch_norm: bool = False, rng: torch.Generator
+    sample_shape: tuple[int, ...], *, width: int, batch_norm: bool = False, rng: torch.Generator
 ) -> nn.Module:
     """Return ``[B, D] -> [B]``: three hidden layers of ``width`` ReLU units, no sigmoid.
 

@@ -33,6 +33,7 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
         network = "dcgan" if codec.is_image else "vector-mlp"
     family = lookup("network", network, NETWORKS)
     device = resolve_device(config.device)
+    _refuse_idle_options(config, preset)
     if all(getattr(config, name) is None for name in BUDGETS):
         config = with_budget(config, {"kimg": DEFAULT_KIMG})
     critic_lr, generator_lr = (settings.learning_rate for settings in _settings(config, preset))
@@ -50,6 +51,19 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
         device=str(device),
         precision=resolve_precision(config.precision, device, is_image=codec.is_image),
     )
+
+
+def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
+    terms = preset.objective.critic_terms
+    scheduled = [
+        *(term.weight for term in terms),
+        preset.critic_optimizer.learning_rate,
+        preset.critic_optimizer.beta2,
+    ]
+    if config.penalty_scale != 1 and not terms:
+        raise InputError(f"penalty_scale is {config.penalty_scale}, and {config.preset} has no penalty to scale")
+    if config.anneal_kimg is not None and not any(isinstance(value, Anneal) for value in scheduled):
+        raise InputError(f"anneal_kimg is {config.anneal_kimg}, and {config.preset} anneals nothing")
 
 
 def _batch_norm(player: str, wanted: bool | None, preset: Preset, family: Family) -> bool:
@@ -111,8 +125,14 @@ class Training:
         self.ema.update(images, (self.step.critic_steps - before) * self.config.batch_size)
         return images
 
+    def identity(self) -> dict[str, object]:
+        """Return what a checkpoint must agree with to be continued from."""
+        names = ("preset", "network", "width", "latent_dim", "critic_batch_norm", "generator_batch_norm")
+        return {name: getattr(self.config, name) for name in names}
+
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that determines how the run continues."""
+        device = torch.device(self.config.device)
         parts = {
             "generator": self.step.generator.state_dict(),
             "critic": self.step.critic.state_dict(),
@@ -123,6 +143,7 @@ class Training:
                 "latent": self.latent.rng.get_state(),
                 "penalty": self.penalty_rng.get_state(),
                 "torch": torch.get_rng_state(),
+                **({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}),
             },
             "data": {"stream": self.stream.state()},
         }
@@ -132,8 +153,11 @@ class Training:
         """Continue exactly where a checkpoint was taken.
 
         Raises:
-            InputError: the checkpoint is of other networks.
+            InputError: the checkpoint is of another run, or of other networks.
         """
+        for option, value in self.identity().items():
+            if (saved := checkpoint.counters.get(option)) != value:
+                raise InputError(f"{checkpoint.path}: holds another run: {option} is {saved!r}, and here {value!r}")
         for name, module in (
             ("generator", self.step.generator),
             ("critic", self.step.critic),
@@ -145,6 +169,8 @@ class Training:
         self.latent.rng.set_state(checkpoint.tensors["rng.latent"])
         self.penalty_rng.set_state(checkpoint.tensors["rng.penalty"])
         torch.set_rng_state(checkpoint.tensors["rng.torch"])
+        if self.config.device.startswith("cuda") and "rng.cuda" in checkpoint.tensors:
+            torch.cuda.set_rng_state(checkpoint.tensors["rng.cuda"], torch.device(self.config.device))
         self.stream.restore(checkpoint.tensors["data.stream"])
         self.step.steps = checkpoint.counters["step"]
         self.step.critic_steps = checkpoint.counters["critic_steps"]
@@ -159,7 +185,7 @@ def build(config: TrainConfig, source: Source) -> Training:
     preset = PRESETS[config.preset]
     codec = source.codec
     device = torch.device(config.device)
-    # networks of the user's own may use dropout, which draws from the global state
+    # spectral normalisation draws its first vector from torch's global state
     torch.manual_seed(_seed(config.seed, "torch"))
     generator = build_generator(config, codec).to(device)
     critic = NETWORKS[config.network].critic(
@@ -172,6 +198,10 @@ def build(config: TrainConfig, source: Source) -> Training:
         if constraint.when == "build":
             constraint.apply(critic)
     critic = critic.to(device)
+    if config.batch_size == 1 and (config.critic_batch_norm or config.generator_batch_norm):
+        raise InputError(
+            "batch_size is 1, and batch norm needs at least 2: add --no-critic-batch-norm --no-generator-batch-norm"
+        )
     for player, network, excluded in (
         ("critic", critic, preset.critic_without),
         ("generator", generator, preset.generator_without),
@@ -179,14 +209,14 @@ def build(config: TrainConfig, source: Source) -> Training:
         for part in sorted(parts_of(network) & excluded):
             raise InputError(f"{config.preset}'s {player} must not contain {part}: {preset.why_without}")
     stream = open_stream(source, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
-    latent = Latent(config.latent_dim or 0, _seed(config.seed, "latent"), device)
+    latent = Latent(known(config.latent_dim), _seed(config.seed, "latent"), device)
     penalty_rng = _rng(config.seed, "penalty")
     settings = _settings(config, preset)
     step = Step(
         generator=generator,
         critic=critic,
         objective=_scaled(preset.objective, config),
-        rule=alternating(config.n_critic or 1),
+        rule=alternating(known(config.n_critic)),
         critic_optimizer=build_optimizer(settings[0], critic.parameters()),
         generator_optimizer=build_optimizer(settings[1], generator.parameters()),
         constraints=preset.constraints,
@@ -221,8 +251,19 @@ def _paced(value: Scheduled, config: TrainConfig) -> Scheduled:
     return value
 
 
+def known(value: int | None) -> int:
+    """Return an option that :func:`resolve` has filled in.
+
+    Raises:
+        InputError: the configuration was not resolved.
+    """
+    if value is None:
+        raise InputError("the configuration is not resolved: an option that the networks need is None")
+    return value
+
+
 # Each random stream has its own number, so that one more draw in one does not shift the others.
-_STREAMS = ("generator", "critic", "data", "latent", "penalty", "torch", "samples")
+_STREAMS = ("generator", "critic", "data", "latent", "penalty", "torch")
 
 
 def _seed(seed: int, stream: str) -> int:

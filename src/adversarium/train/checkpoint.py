@@ -23,6 +23,10 @@ FORMAT = 1
 SUFFIX = ".safetensors"
 
 
+class VersionError(InputError):
+    """A checkpoint of another version: whole, perhaps, but not for this one to read."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a checkpoint file holds."""
@@ -45,7 +49,8 @@ def save(folder: Path, tensors: dict[str, Tensor], counters: dict[str, Any], *, 
     """
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    record = {**counters, "format": FORMAT, "sha256": digest(tensors)}
+    record = {**counters, "format": FORMAT}
+    record["sha256"] = digest(tensors, record)
     path = folder / f"step-{counters['step']:08d}{SUFFIX}"
     with atomic_write(path) as stream:
         stream.write(safetensors.torch.save(tensors, {"adversarium": json.dumps(record)}))
@@ -65,38 +70,52 @@ def load(path: Path) -> Checkpoint:
     Raises:
         InputError: truncated, corrupted, of another version, or not a checkpoint at all.
     """
-    with open(path, "rb") as stream:
-        start = stream.read(4)
-    if start[:2] == b"PK" or start[:1] == b"\x80":
-        raise InputError(f"{path}: this is a pickle, which can run any code when it is read; it was not opened")
     try:
         with safetensors.safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError) as error:
+        if _looks_pickled(path):
+            raise InputError(
+                f"{path}: this is a pickle, which can run any code when read; it was not opened"
+            ) from None
         raise InputError(f"{path}: damaged or cut short ({error})") from None
     if "adversarium" not in metadata:
         raise InputError(f"{path}: a safetensors file, but not a checkpoint of adversarium")
-    record = json.loads(metadata["adversarium"])
-    if record["format"] != FORMAT:
-        raise InputError(
-            f"{path}: checkpoint format {record['format']}, and this version of adversarium reads format {FORMAT}"
-        )
-    if digest(tensors) != record["sha256"]:
-        raise InputError(f"{path}: damaged (its tensors do not match their checksum)")
+    try:
+        record = dict(json.loads(metadata["adversarium"]))
+        found, checksum = record["format"], record.pop("sha256")
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: damaged (its header cannot be read)") from None
+    if found != FORMAT:
+        raise VersionError(f"{path}: checkpoint format {found}, and this version of adversarium reads {FORMAT}")
+    if digest(tensors, record) != checksum:
+        raise InputError(f"{path}: damaged (its content does not match its checksum)")
     return Checkpoint(path, tensors, record)
+
+
+def _looks_pickled(path: Path) -> bool:
+    """Return whether a file that is no safetensors file begins like a pickle, or like torch's zip of one."""
+    try:
+        with open(path, "rb") as stream:
+            start = stream.read(2)
+    except OSError:
+        return False
+    return start == b"PK" or start[:1] == b"\x80"
 
 
 def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
     """Return the newest checkpoint that is whole, and a sentence for each newer one that is not.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the newest is of another version.
     """
     problems: list[str] = []
     for path in newest_first(folder):
         try:
             return load(path), problems
+        except VersionError:
+            raise
         except InputError as error:
             problems.append(str(error))
     raise InputError("\n".join([f"{folder}: no usable checkpoint", *problems]))
@@ -110,9 +129,9 @@ def set_aside_newer(path: Path) -> None:
         newer.rename(newer.with_name(newer.name + ".damaged"))
 
 
-def digest(tensors: dict[str, Tensor]) -> str:
-    """Return the SHA-256 of names, dtypes, shapes and bytes, in the order of the names."""
-    total = hashlib.sha256()
+def digest(tensors: dict[str, Tensor], record: dict[str, Any]) -> str:
+    """Return the SHA-256 of the record and of the tensors' names, dtypes, shapes and bytes, in the names' order."""
+    total = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name in sorted(tensors):
         value = tensors[name]
         total.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())

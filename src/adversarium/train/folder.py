@@ -14,9 +14,11 @@
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,15 +59,26 @@ class RunFolder:
         if path.exists() and any(path.iterdir()):
             resume = f", or continue it: adversarium train --resume {path}" if (path / "config.json").exists() else ""
             raise InputError(f"--out {path}: already holds files, and nothing is overwritten; take another{resume}")
+        # filled under another name, then renamed: whoever kills us finds a whole beginning or none
+        hidden = cls(path.with_name(f".{path.name}.{os.getpid()}.part"))
+        circumstances, identity = _circumstances(config, source), data_identity(source)
         try:
-            folder.samples.mkdir(parents=True)
-            folder.checkpoints.mkdir()
+            hidden.samples.mkdir(parents=True)
+            hidden.checkpoints.mkdir()
+            hidden.write_config(dataclasses.replace(config, out=str(path)))
+            _write_json(hidden.path / "run.json", circumstances)
+            _write_json(
+                hidden.path / "data.json", {"name": source.name, **dataclasses.asdict(source.codec), **identity}
+            )
+            hidden.path.replace(path)
         except OSError as error:
+            shutil.rmtree(hidden.path, ignore_errors=True)
             raise InputError(f"--out {path}: cannot be made ({error.strerror})") from None
-        _write_json(path / "config.json", dataclasses.asdict(config))
-        _write_json(path / "run.json", _circumstances(source))
-        _write_json(path / "data.json", {"name": source.name, **dataclasses.asdict(source.codec)})
         return folder
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Write the run's configuration."""
+        _write_json(self.path / "config.json", dataclasses.asdict(config))
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -95,14 +108,34 @@ class RunFolder:
         Raises:
             InputError: ``data.json`` is missing or damaged.
         """
+        return self._data()[0]
+
+    def check_data(self, source: Source) -> None:
+        """Refuse data that are not those the run was begun with.
+
+        Raises:
+            InputError: they are others, or ``data.json`` is damaged.
+        """
+        codec, identity = self._data()
+        now = data_identity(source)
+        if source.codec != codec or now != identity:
+            raise InputError(
+                f"{source.name}: not the data that {self.path} was trained on "
+                f"(then {identity['count'] or 'endless'} samples of shape {list(codec.sample_shape)}, "
+                f"now {now['count'] or 'endless'} of {list(source.codec.sample_shape)}, or others)"
+            )
+
+    def _data(self) -> tuple[Codec, dict[str, Any]]:
         path = self.path / "data.json"
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-            return Codec(
+            identity = {"count": values["count"], "sha256": values["sha256"]}
+            codec = Codec(
                 tuple(int(size) for size in values["sample_shape"]),
                 tuple(float(value) for value in values["center"]),
                 tuple(float(value) for value in values["scale"]),
             )
+            return codec, identity
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from None
 
@@ -110,12 +143,15 @@ class RunFolder:
         """Return the lines of ``metrics.jsonl``; a last line cut short by a kill is left out."""
         if not self.metrics.exists():
             return []
-        records = []
-        for line in self.metrics.read_text(encoding="utf-8").splitlines():
+        records: list[dict[str, float]] = []
+        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                records.append(json.loads(line))
+                record = json.loads(line)
             except ValueError:
                 break
+            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                break
+            records.append(record)
         return records
 
     def forget_after(self, step: int) -> list[dict[str, float]]:
@@ -155,7 +191,20 @@ def _unused(config: TrainConfig) -> Path:
     return path
 
 
-def _circumstances(source: Source) -> dict[str, Any]:
+def data_identity(source: Source) -> dict[str, Any]:
+    """Return what tells one data set from another: the number of samples, and a digest of up to 1,000 of them."""
+    if not isinstance(source, ArraySource):
+        return {"count": None, "sha256": hashlib.sha256(source.modes.numpy().data).hexdigest()}
+    total = hashlib.sha256()
+    rows = np.linspace(0, len(source) - 1, min(len(source), 1000)).astype(np.int64)
+    total.update(np.ascontiguousarray(source.samples[rows]).data)
+    if source.labels is not None:
+        total.update(np.ascontiguousarray(source.labels).data)
+    return {"count": len(source), "sha256": total.hexdigest()}
+
+
+def _circumstances(config: TrainConfig, source: Source) -> dict[str, Any]:
+    on_gpu = config.device.startswith("cuda")
     return {
         "adversarium": adversarium.__version__,
         "commit": _commit(),
@@ -164,8 +213,7 @@ def _circumstances(source: Source) -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "data_samples": len(source) if isinstance(source, ArraySource) else None,
+        "gpu": torch.cuda.get_device_name(torch.device(config.device)) if on_gpu else None,
         "data_classes": list(source.classes) if isinstance(source, ArraySource) else [],
         "data_notes": list(source.notes) if isinstance(source, ArraySource) else [],
     }

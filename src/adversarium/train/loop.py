@@ -6,21 +6,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from adversarium.config import TrainConfig, with_budget
-from adversarium.data import ArraySource, Source, open_data
+from adversarium.data import DATASETS, ArraySource, Source, open_data
 from adversarium.errors import InputError
 from adversarium.files import remove_leftovers
 from adversarium.train import checkpoint, pictures
-from adversarium.train.build import Training, build, resolve
+from adversarium.train.build import Training, build, known, resolve
 from adversarium.train.folder import RunFolder
 from adversarium.train.sample import generate, sheet_codes
 from adversarium.train.step import NonFiniteError
+
+SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
+"""A record comes at least this often, however slow the steps are."""
 
 Record = dict[str, float]
 Observer = Callable[[Record], None]
@@ -77,7 +82,10 @@ def train(
         InputError: the configuration, the data or the folder cannot be used; nothing was written.
         StoppedError: a number became non-finite, or a file could not be written.
     """
-    source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
+    if source is None:
+        source = open_data(config.data, size=config.size, progress=on_decode)
+        if config.data not in DATASETS:  # the run can be resumed from any folder
+            config = replace(config, data=str(Path(config.data).expanduser().resolve()))
     config = resolve(config, source.codec)
     if config.tensorboard:
         _summary_writer_class()
@@ -92,6 +100,7 @@ def resume(
     path: Path,
     *,
     budget: dict[str, float] | None = None,
+    device: str | None = None,
     source: Source | None = None,
     observers: Sequence[Observer] = (),
     on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
@@ -102,7 +111,8 @@ def resume(
 
     Args:
         path: the run's folder.
-        budget: another budget, ``{"steps": 9000}`` say, in place of the run's own.
+        budget: another budget, ``{"steps": 9000}`` say, in place of the run's own from now on.
+        device: another device, in place of the run's own from now on.
         source: the data, where they are not what the run's configuration names.
         observers: called with each record.
         on_start: called once, before the first step.
@@ -117,27 +127,27 @@ def resume(
     config = folder.config()
     if budget:
         config = with_budget(config, budget)
+    if device is not None:
+        config = replace(config, device=device)
+    config = resolve(config, folder.codec())
     with folder.lock():
         remove_leftovers(folder.path)
         source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
-        if source.codec != folder.codec():
-            raise InputError(
-                f"{config.data}: no longer the data that {path} was trained on (samples of shape "
-                f"{list(source.codec.sample_shape)}, or another range)"
-            )
+        folder.check_data(source)
         training = build(config, source)
         position, records = _Position(), []
         if checkpoint.newest_first(folder.checkpoints):
             found, problems = checkpoint.load_newest(folder.checkpoints)
             for problem in problems:
                 warn(f"{problem}; going back to {found.path.name}")
-            checkpoint.set_aside_newer(found.path)
             training.restore(found)
+            checkpoint.set_aside_newer(found.path)
             position = _Position(found.counters["images"], found.counters["seconds"])
             records = folder.forget_after(training.step.steps)
         elif folder.metrics.exists():
             warn(f"{path}: holds no checkpoint yet; starting again from step 0")
             folder.forget_after(0)
+        folder.write_config(config)
         on_start(folder, training, source)
         return _run(folder, training, source, position, records, observers)
 
@@ -155,15 +165,21 @@ def _run(
         with ExitStack() as stack:
             writers = [stack.enter_context(_jsonl(folder.metrics))]
             if training.config.tensorboard:
-                writers.append(stack.enter_context(_tensorboard(folder.path)))
+                writers.append(stack.enter_context(_tensorboard(folder.path, position.images)))
             caught = stack.enter_context(_signals())
             _loop(folder, training, source, position, records, [*writers, *observers], caught)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"at step {training.step.steps}; go on from the last checkpoint with: "
+            f"adversarium train --resume {folder.path}"
+        ) from None
     except (NonFiniteError, OSError) as error:
         kept = checkpoint.newest_first(folder.checkpoints)
         what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
         where = f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"
         raise StoppedError(f"stopped at step {training.step.steps}: {what}; {where}") from error
-    return Run(folder.path, training.step.steps, position.images, caught[0] if caught else None)
+    complete = _progress(training.config, training.step.steps, position) >= 1.0
+    return Run(folder.path, training.step.steps, position.images, caught[0] if caught and not complete else None)
 
 
 def _loop(
@@ -176,15 +192,20 @@ def _loop(
     caught: list[int],
 ) -> None:
     config, step = training.config, training.step
-    codes = sheet_codes(config.latent_dim or 0, config.seed, is_image=training.codec.is_image)
+    codes = sheet_codes(known(config.latent_dim), config.seed, is_image=training.codec.is_image)
     last_save, last_log = time.monotonic(), (time.monotonic(), position.images)
     progress = _progress(config, step.steps, position)
 
     def save() -> None:
+        tensors = training.tensors()
+        for name, value in tensors.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise NonFiniteError(name, step.steps, float(value[~value.isfinite()].flatten()[0]))
         checkpoint.save(
             folder.checkpoints,
-            training.tensors(),
+            tensors,
             {
+                **training.identity(),
                 "step": step.steps,
                 "critic_steps": step.critic_steps,
                 "images": position.images,
@@ -198,23 +219,25 @@ def _loop(
         if training.codec.is_image:
             pictures.write_image(path, pictures.grid_of(made))
         else:
-            real = training.codec.decode(_peek(source, len(made)))
-            pictures.write_scatter(path, made, real.numpy())
+            pictures.write_scatter(path, made, _some(source, len(made)))
 
     ended = progress >= 1.0
+    mark = time.monotonic()
     while not ended:
-        started = time.monotonic()
         before = position.images
         position.images = training.move(before)
-        position.seconds += time.monotonic() - started
+        mark = _tick(position, mark)
         progress = _progress(config, step.steps, position)
         # asked once: a signal that comes later in this turn gets a turn, and a checkpoint, of its own
         ended = progress >= 1.0 or bool(caught)
         saves = ended or time.monotonic() - last_save >= config.checkpoint_every_seconds
 
         # a checkpoint is never written over numbers that were not looked at
-        if step.steps % config.log_every_steps == 0 or saves:
-            now, since = time.monotonic(), last_log
+        logs = step.steps % config.log_every_steps == 0 or mark - last_log[0] >= SECONDS_BETWEEN_SIGNS_OF_LIFE
+        if logs or saves:
+            measured = step.measurements()  # on a GPU this waits for the steps so far
+            mark = _tick(position, mark)
+            now, since = mark, last_log
             record = {
                 "step": step.steps,
                 "kimg": position.images / 1000,
@@ -223,7 +246,7 @@ def _loop(
                 "images_per_second": (position.images - since[1]) / (now - since[0]),
                 "critic_learning_rate": step.critic_optimizer.param_groups[0]["lr"],
                 "generator_learning_rate": step.generator_optimizer.param_groups[0]["lr"],
-                **step.measurements(),
+                **measured,
             }
             last_log = (now, position.images)
             records.append(record)
@@ -234,6 +257,7 @@ def _loop(
             last_save = time.monotonic()
         if _crossed(before, position.images, config.sample_every_kimg * 1000) and not ended:
             draw(folder.samples / f"{position.images / 1000:09.3f}kimg.png")
+        mark = time.monotonic()  # reports, checkpoints and pictures are not training
     if records:
         draw(folder.path / "samples.png")
         pictures.write_curves(folder.path / "curves.png", records, f"{config.preset} on {config.data}")
@@ -255,11 +279,19 @@ def _crossed(before: int, after: int, interval: float) -> bool:
     return before // interval != after // interval
 
 
-def _peek(source: Source, n: int) -> torch.Tensor:
-    """Return some encoded samples for a picture, without moving the training's stream."""
+def _tick(position: _Position, mark: float) -> float:
+    """Add the time since ``mark`` to the run's, and return the time now."""
+    now = time.monotonic()
+    position.seconds += now - mark
+    return now
+
+
+def _some(source: Source, n: int) -> npt.NDArray[np.float32]:
+    """Return samples from all over the data for a picture, without moving the training's stream."""
     if isinstance(source, ArraySource):
-        return source.codec.encode(torch.from_numpy(source.samples[:n].copy()))
-    return source.codec.encode(source.sample(n, torch.Generator().manual_seed(0)))
+        rows = np.linspace(0, len(source) - 1, min(n, len(source))).astype(np.int64)
+        return source.samples[rows].astype(np.float32)
+    return source.sample(n, torch.Generator().manual_seed(0)).numpy()
 
 
 @contextmanager
@@ -274,8 +306,9 @@ def _jsonl(path: Path) -> Iterator[Observer]:
 
 
 @contextmanager
-def _tensorboard(path: Path) -> Iterator[Observer]:
-    writer = _summary_writer_class()(str(path))
+def _tensorboard(path: Path, images: int) -> Iterator[Observer]:
+    # a resumed run writes some points again: those of the first time are to be forgotten
+    writer = _summary_writer_class()(str(path), purge_step=images + 1)
 
     def write(record: Record) -> None:
         for name, value in record.items():

@@ -15,8 +15,8 @@ class CriticSide:
 
     Attributes:
         parts: ``"loss"`` and each term that was due, as weighted means; their sum is what the critic minimises.
-        real_scores: scores of the real samples, float32.
-        fake_scores: scores of the fake samples, float32.
+        real_scores: scores of the real samples, float32 at least.
+        fake_scores: scores of the fake samples, float32 at least.
     """
 
     parts: dict[str, Tensor]
@@ -46,13 +46,13 @@ def critic_side(
     slopes: dict[object, Tensor] = {}
     if joint and len(slopes_at) != 1:
         both = torch.cat([real, fake]).requires_grad_(bool(slopes_at))
-        scores = critic(both).float()
+        scores = _wide(critic(both))
         real_scores, fake_scores = scores.split([len(real), len(fake)])
         if slopes_at:
             slopes[at_real], slopes[at_fake] = slope_of(scores, both).split([len(real), len(fake)])
     else:
-        real_scores = critic(real.requires_grad_(at_real in slopes_at)).float()
-        fake_scores = critic(fake.requires_grad_(at_fake in slopes_at)).float()
+        real_scores = _wide(critic(real.requires_grad_(at_real in slopes_at)))
+        fake_scores = _wide(critic(fake.requires_grad_(at_fake in slopes_at)))
         if at_real in slopes_at:
             slopes[at_real] = slope_of(real_scores, real)
         if at_fake in slopes_at:
@@ -76,8 +76,13 @@ def generator_side(objective: Objective, critic: Critic, real: Tensor | None, fa
     if objective.loss.generator_needs_real:
         assert real is not None
         with torch.no_grad():
-            real_scores = critic(real).float()
-    return objective.loss.generator(real_scores, critic(fake).float()).mean()
+            real_scores = _wide(critic(real))
+    return objective.loss.generator(real_scores, _wide(critic(fake))).mean()
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """Return scores in float32 at least: what follows is a mean over the batch."""
+    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
 def _points(term: Term) -> object:

@@ -1,5 +1,6 @@
 """Samples of a trained generator, to arrays and files."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from adversarium.data import Codec
 from adversarium.errors import InputError, require
 from adversarium.files import atomic_write
 from adversarium.train import pictures
-from adversarium.train.build import build_generator
+from adversarium.train.build import build_generator, known, resolve
 from adversarium.train.checkpoint import load, load_newest, restore_module
 from adversarium.train.folder import RunFolder
 from adversarium.train.precision import resolve_device
@@ -42,7 +43,9 @@ def load_generator(
         InputError: no run, no usable checkpoint, or one of other networks.
     """
     folder = RunFolder.open(path)
-    config, codec, where = folder.config(), folder.codec(), resolve_device(device)
+    codec, where = folder.codec(), resolve_device(device)
+    # whatever device the run was trained on, it is sampled on this one
+    config = resolve(dataclasses.replace(folder.config(), device=device), codec)
     if checkpoint is not None:
         require(checkpoint.is_file(), f"{checkpoint}: no such file")
         problems: list[str] = []
@@ -52,7 +55,7 @@ def load_generator(
     module = build_generator(config, codec).eval().requires_grad_(False)
     restore_module(module, found.part("ema" if average else "generator"), "generator", found.path)
     return TrainedGenerator(
-        module.to(where), codec, config.latent_dim or 0, where,
+        module.to(where), codec, known(config.latent_dim), where,
         tuple(f"{problem}; using {found.path.name}" for problem in problems),
     )  # fmt: skip
 

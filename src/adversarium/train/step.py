@@ -10,7 +10,7 @@ from adversarium.errors import InputError
 from adversarium.nets import parts_of
 from adversarium.train.objective import critic_side, generator_side
 from adversarium.train.precision import autocast
-from adversarium.types import Constraint, GameRule, Objective, Penalty
+from adversarium.types import Constraint, GameRule, Objective
 
 
 class NonFiniteError(ArithmeticError):
@@ -41,6 +41,8 @@ class Step:
         latent: the prior.
         rng: for penalties that draw points.
         batch_size: samples in a batch.
+        joint: whether real and fake samples may share a forward pass of the critic. ``None``: unless it has batch
+            norm. Give ``False`` for a critic that couples the samples of a batch in another way.
         precision: ``fp32``, or ``bf16`` for bf16 autocast in both networks (losses and penalties stay in float32).
 
     Raises:
@@ -61,6 +63,7 @@ class Step:
         rng: torch.Generator,
         batch_size: int,
         constraints: tuple[Constraint, ...] = (),
+        joint: bool | None = None,
         precision: str = "fp32",
     ) -> None:
         self.generator = generator
@@ -78,12 +81,11 @@ class Step:
         self._precision = precision
         self._images = 0
         self._last_real: Tensor | None = None
-        self._measured: dict[str, list[Tensor]] = {}
-        self._unread_since = 1
+        self._measured: dict[str, list[tuple[int, Tensor]]] = {}
         self._device = next(critic.parameters()).device
         batch_norm = "batch_norm" in parts_of(critic)
-        # one pass for real and fake changes nothing where samples do not meet inside the critic
-        self._joint = not batch_norm
+        # one pass for real and fake changes no score where samples do not meet inside the critic
+        self._joint = not batch_norm if joint is None else joint
         self._check_players(batch_norm)
         for constraint in constraints:
             if constraint.when == "step":
@@ -102,16 +104,12 @@ class Step:
             NonFiniteError: one of the numbers is not finite.
         """
         means = {}
-        for name, values in self._measured.items():
-            stacked = torch.stack(values).double().cpu()
-            bad = (~stacked.isfinite()).nonzero()
-            if len(bad):
-                # several critic steps may fall on one step
-                step = self._unread_since + int(bad[0]) * (self.steps + 1 - self._unread_since) // len(values)
-                raise NonFiniteError(name, step, float(stacked[bad[0]]))
-            means[name] = float(stacked.mean())
+        for name, measured in self._measured.items():
+            values = torch.stack([value for _, value in measured]).double().cpu()
+            for bad in (~values.isfinite()).nonzero()[:1, 0].tolist():
+                raise NonFiniteError(name, measured[bad][0], float(values[bad]))
+            means[name] = float(values.mean())
         self._measured.clear()
-        self._unread_since = self.steps + 1
         return means
 
     def _critic_gradients(self) -> None:
@@ -145,14 +143,17 @@ class Step:
         if self._last_real is None and self.objective.loss.generator_needs_real:
             self._last_real = self._real(self.batch_size)
         self.generator_optimizer.zero_grad(set_to_none=True)
-        self.critic.requires_grad_(False)
+        moving = [parameter for parameter in self.critic.parameters() if parameter.requires_grad]
+        for parameter in moving:
+            parameter.requires_grad_(False)
         try:
             fake = self._generate(self.batch_size)
             loss = generator_side(self.objective, self._score, self._last_real, fake)
             self._measure("generator_loss", loss)
             loss.backward()
         finally:
-            self.critic.requires_grad_(True)
+            for parameter in moving:
+                parameter.requires_grad_(True)
         self._measure_gradients("generator", self.generator)
 
     def _generate(self, n: int) -> Tensor:
@@ -170,7 +171,7 @@ class Step:
         value = value.detach()
         if self._device.type == "cpu" and not math.isfinite(value):
             raise NonFiniteError(name, self.steps, float(value))
-        self._measured.setdefault(name, []).append(value)
+        self._measured.setdefault(name, []).append((self.steps, value))
 
     def _measure_gradients(self, player: str, network: nn.Module) -> None:
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
@@ -190,15 +191,12 @@ class Step:
             ("critic", self.critic, self.critic_optimizer),
             ("generator", self.generator, self.generator_optimizer),
         ):
-            moved = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-            if moved != {id(parameter) for parameter in network.parameters()}:
-                raise InputError(f"the {player}'s optimizer does not hold exactly the {player}'s parameters")
+            moved = {id(each) for group in optimizer.param_groups for each in group["params"] if each.requires_grad}
+            if moved != {id(parameter) for parameter in network.parameters() if parameter.requires_grad}:
+                raise InputError(f"the {player}'s optimizer does not hold exactly the {player}'s trained parameters")
         if critic_has_batch_norm and self.objective.critic_terms:
             names = ", ".join(term.name for term in self.objective.critic_terms)
             raise InputError(
                 f"the critic has batch norm and a penalty ({names}): a penalty is a statement about each sample on "
                 "its own, and batch norm makes every score depend on the whole batch"
             )
-
-
-__all__ = ["NonFiniteError", "Penalty", "Step"]
