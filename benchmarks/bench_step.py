@@ -26,6 +26,7 @@ from adversarium.train.precision import has_native_bf16, resolve_precision
 BATCH, LATENT = 64, 64
 CPU = torch.device("cpu")
 PRECISIONS = ("fp32", "bf16") if has_native_bf16(CPU) else ("fp32",)
+WIDTHS = {"dcgan": 64, "mlp": 256}
 # network: sample shape, bar in fp32, bar at default precision
 CASES = {"dcgan": ((3, 32, 32), 1.3, 2.5), "mlp": ((1, 28, 28), None, 1.4)}
 TEXTBOOK = {
@@ -36,7 +37,14 @@ TEXTBOOK = {
 
 def game(name: str, source: ArraySource, precision: str) -> Training:
     """Return the game as `adversarium train --preset wgan-gp` builds it."""
-    config = TrainConfig(preset="wgan-gp", network=name, precision=precision, batch_size=BATCH, latent_dim=LATENT)
+    config = TrainConfig(
+        preset="wgan-gp",
+        network=name,
+        width=WIDTHS[name],
+        precision=precision,
+        batch_size=BATCH,
+        latent_dim=LATENT,
+    )
     return build(resolve(config, source.codec), source)
 
 
