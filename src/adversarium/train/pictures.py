@@ -31,7 +31,7 @@ def grid_of(images: npt.NDArray[np.uint8], columns: int | None = None, padding: 
         sheet[top : top + height, left : left + width] = image.transpose(1, 2, 0)
     picture = Image.fromarray(sheet[:, :, 0] if channels == 1 else sheet)
     # small pixels are hard to see: enlarge whole numbers of times, without smoothing
-    scale = max(1, 560 // max(picture.size))
+    scale = max(1, 640 // max(picture.size))
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
