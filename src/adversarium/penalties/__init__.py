@@ -13,6 +13,7 @@ from adversarium.penalties.gradient import (
     slope_of,
     wgan_gp,
 )
+from adversarium.penalties.second_order import SecondOrder
 from adversarium.types import Penalty
 
 PENALTIES: dict[str, Callable[..., Penalty]] = {
@@ -25,6 +26,7 @@ __all__ = [
     "PENALTIES",
     "GradientPenalty",
     "Penalty",
+    "SecondOrder",
     "at_fake",
     "at_real",
     "between",

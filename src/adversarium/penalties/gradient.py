@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from adversarium.errors import InputError, require
+from adversarium.penalties.second_order import SecondOrder
 from adversarium.types import Critic, PerSample, Samples
 
 
@@ -27,12 +28,18 @@ def slope(critic: Critic, samples: Samples) -> PerSample:
         InputError: the critic's scores do not depend on its input, or are not one row per sample.
     """
     samples = samples.detach().requires_grad_(True)
+    second_order = SecondOrder()
     with torch.enable_grad():
-        return slope_of(critic(samples), samples)
+        with second_order:
+            scores = critic(samples)
+        return slope_of(scores, samples, second_order)
 
 
-def slope_of(scores: Tensor, samples: Samples) -> PerSample:
+def slope_of(scores: Tensor, samples: Samples, second_order: SecondOrder | None = None) -> PerSample:
     """Return :func:`slope` from scores that were already computed at ``samples`` (which require gradients).
+
+    ``second_order`` is the context in which they were computed, if they were computed in one: it makes the second
+    derivatives of convolutional critics faster.
 
     Raises:
         InputError: the scores do not depend on the samples, or are not one row per sample.
@@ -44,7 +51,13 @@ def slope_of(scores: Tensor, samples: Samples) -> PerSample:
         )
     if not scores.requires_grad:
         raise InputError("the critic's scores do not depend on its input: there is no gradient to penalise")
-    (gradient,) = torch.autograd.grad(scores.sum(), samples, create_graph=True, allow_unused=True)
+    if second_order is not None:
+        second_order.taking_slope = True
+    try:
+        (gradient,) = torch.autograd.grad(scores.sum(), samples, create_graph=True, allow_unused=True)
+    finally:
+        if second_order is not None:
+            second_order.taking_slope = False
     if gradient is None:
         raise InputError("the critic's scores do not depend on its input: there is no gradient to penalise")
     if gradient.dtype in (torch.float16, torch.bfloat16):

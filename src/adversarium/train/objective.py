@@ -1,11 +1,12 @@
 """The objective evaluated on a batch: each named part's mean, with as few passes through the critic as it takes."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from adversarium.penalties import GradientPenalty, at_fake, at_real, slope_of
+from adversarium.penalties import GradientPenalty, SecondOrder, at_fake, at_real, slope_of
 from adversarium.types import Critic, Objective, Term, at
 
 
@@ -44,19 +45,21 @@ def critic_side(
     slopes_at = {at_real, at_fake} & {_points(term) for term in due}
     real, fake = real.detach(), fake.detach()
     slopes: dict[object, Tensor] = {}
-    if joint and len(slopes_at) != 1:
-        both = torch.cat([real, fake]).requires_grad_(bool(slopes_at))
-        scores = _wide(critic(both))
-        real_scores, fake_scores = scores.split([len(real), len(fake)])
-        if slopes_at:
-            slopes[at_real], slopes[at_fake] = slope_of(scores, both).split([len(real), len(fake)])
-    else:
-        real_scores = _wide(critic(real.requires_grad_(at_real in slopes_at)))
-        fake_scores = _wide(critic(fake.requires_grad_(at_fake in slopes_at)))
-        if at_real in slopes_at:
-            slopes[at_real] = slope_of(real_scores, real)
-        if at_fake in slopes_at:
-            slopes[at_fake] = slope_of(fake_scores, fake)
+    second_order = SecondOrder()
+    with second_order if slopes_at else nullcontext():
+        if joint and len(slopes_at) != 1:
+            both = torch.cat([real, fake]).requires_grad_(bool(slopes_at))
+            scores = _wide(critic(both))
+            real_scores, fake_scores = scores.split([len(real), len(fake)])
+        else:
+            real_scores = _wide(critic(real.requires_grad_(at_real in slopes_at)))
+            fake_scores = _wide(critic(fake.requires_grad_(at_fake in slopes_at)))
+    if joint and len(slopes_at) == 2:
+        slopes[at_real], slopes[at_fake] = slope_of(scores, both, second_order).split([len(real), len(fake)])
+    elif slopes_at:
+        for points, scored, samples in ((at_real, real_scores, real), (at_fake, fake_scores, fake)):
+            if points in slopes_at:
+                slopes[points] = slope_of(scored, samples, second_order)
 
     parts = {"loss": objective.loss.critic(real_scores, fake_scores).mean()}
     for term in due:
