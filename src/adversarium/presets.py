@@ -39,7 +39,7 @@ PRESETS: dict[str, Preset] = {
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="A simple baseline that trains fast on easy data.",
-        paper="Goodfellow et al. 2014, arXiv:1406.2661, section 3; optimizers of DCGAN, arXiv:1511.06434",
+        paper="Goodfellow et al. 2014, arXiv:1406.2661; optimizers of DCGAN, arXiv:1511.06434",
     ),
     "lsgan": Preset(
         summary="Least squares on the scores, coding (0, 1, 1).",
@@ -57,7 +57,10 @@ PRESETS: dict[str, Preset] = {
         n_critic=5,
         constraints=(clip(0.01),),
         use_when="For comparison: slow, and better replaced by wgan-gp.",
-        paper="Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875, algorithm 1",
+        paper=(
+            "Arjovsky, Chintala and Bottou 2017, arXiv:1701.07875; their code also gives the critic 100 steps for the first "
+            "25 generator steps and at every 500th, which this preset leaves out"
+        ),
     ),
     "wgan-gp": Preset(
         summary="Wasserstein loss with a gradient penalty between real and fake samples.",
@@ -71,7 +74,7 @@ PRESETS: dict[str, Preset] = {
         critic_without=_NO_BATCH_NORM,
         why_without=_PENALISED,
         use_when="A loss that tracks quality, stable on many networks, at five critic steps per generator step.",
-        paper="Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1",
+        paper="Gulrajani et al. 2017, arXiv:1704.00028",
     ),
     "rsgan": Preset(
         summary="Relativistic paired: real scores above fake ones, sample by sample.",
@@ -95,7 +98,10 @@ PRESETS: dict[str, Preset] = {
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="To compare with sngan, which adds the spectral norm that the hinge loss is usually paired with.",
-        paper="Lim and Ye 2017 (Geometric GAN), arXiv:1705.02894; optimizers of DCGAN",
+        paper=(
+            "Lim and Ye 2017 (Geometric GAN), arXiv:1705.02894; optimizers of DCGAN, the common practice (the authors' own "
+            "code: RMSProp 2e-4 and ten generator steps per critic step)"
+        ),
     ),
     "sngan": Preset(
         summary="Hinge loss on a spectrally normalised critic.",
