@@ -99,8 +99,8 @@ PRESETS: dict[str, Preset] = {
         generator_optimizer=_DCGAN_ADAM,
         use_when="To compare with sngan, which adds the spectral norm that the hinge loss is usually paired with.",
         paper=(
-            "Lim and Ye 2017 (Geometric GAN), arXiv:1705.02894; optimizers of DCGAN, the common practice (the authors' "
-            "own code: RMSProp 2e-4 and ten generator steps per critic step)"
+            "Lim and Ye 2017 (Geometric GAN), arXiv:1705.02894; optimizers of DCGAN, the common practice (the "
+            "authors' own code: RMSProp 2e-4 and ten generator steps per critic step)"
         ),
     ),
     "sngan": Preset(

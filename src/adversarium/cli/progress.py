@@ -38,7 +38,8 @@ class Display:
         weights = [sum(p.numel() for p in net.parameters()) for net in (step.generator, step.critic)]
         self._console.print(
             f"{config.preset} on {source.name} ({count} of {shape}), network {config.network}: generator "
-            f"{weights[0]:,} weights, critic {weights[1]:,}; {config.device} in {config.precision}; run {folder.path}"
+            f"{weights[0]:,} weights, critic {weights[1]:,}; {config.device} in {config.precision}; run {folder.path}",
+            soft_wrap=True,
         )
         for note in source.notes if isinstance(source, ArraySource) else ():
             self._console.print(f"data: {note}")

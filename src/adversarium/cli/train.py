@@ -28,9 +28,10 @@ def run(arguments: Sequence[str]) -> int:
 
     with Display() as display:
         try:
-            return _ended(train(config, observers=[display], on_start=display.start, on_decode=display.decoding))
+            ended = train(config, observers=[display], on_start=display.start, on_decode=display.decoding)
         except StoppedError as error:
             raise InputError(str(error)) from error
+    return _ended(ended)
 
 
 def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
@@ -49,19 +50,18 @@ def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
 
     with Display() as display:
         try:
-            return _ended(
-                resume(
-                    path,
-                    budget=budget,
-                    device=device,
-                    observers=[display],
-                    on_start=display.start,
-                    on_decode=display.decoding,
-                    warn=display.warn,
-                )
+            ended = resume(
+                path,
+                budget=budget,
+                device=device,
+                observers=[display],
+                on_start=display.start,
+                on_decode=display.decoding,
+                warn=display.warn,
             )
         except StoppedError as error:
             raise InputError(str(error)) from error
+    return _ended(ended)
 
 
 def _ended(run: Any) -> int:
