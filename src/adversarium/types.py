@@ -12,7 +12,7 @@ Conventions that hold everywhere:
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -37,13 +37,25 @@ class ScoreFunction(Protocol):
         ...
 
 
-Coupling = Literal["none", "paired", "batch_mean"]
+Coupling = Literal["none", "paired", "all_pairs", "batch_mean"]
 """How a loss couples the elements of a batch.
 
 ``none``: each value depends on one score of either side; ``paired``: on the i-th real and the i-th fake score;
+``all_pairs``: on one score and on all of the other side's, whose mean is unbiased at any batch size;
 ``batch_mean``: also on the mean over the local batch, so the value changes with the batch size and, in
 distributed training, with the share of the batch that a process holds.
 """
+
+Cost = Callable[[Tensor], Tensor]
+"""Scores to what each costs, in the same shape."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halves:
+    """The two halves of a critic's side that reads each score on its own: ``real(r) + fake(s)``."""
+
+    real: Cost
+    fake: Cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +70,12 @@ class Loss:
         generator_needs_real: whether the generator's side reads the real scores (the relativistic losses do).
         coupling: how the elements of a batch are coupled.
         arguments: what its factory was called with, for people to read.
+        halves: the critic's side as a sum over scores, where it is one (``coupling="none"``). Wrappers such as
+            one-sided label smoothing need it.
+        score_width: ``None`` where a score is a number. K where a critic returns K numbers for each score on its
+            last axis; the values have no such axis.
+
+    A side with state (BEGAN's equilibrium) is an ``nn.Module`` with its state in buffers.
     """
 
     name: str
@@ -66,6 +84,42 @@ class Loss:
     generator_needs_real: bool
     coupling: Coupling
     arguments: Mapping[str, object] = field(default_factory=dict)
+    halves: Halves | None = None
+    score_width: int | None = None
+
+
+@runtime_checkable
+class ClassScoreFunction(Protocol):
+    """One player's side of a loss of class scores."""
+
+    def __call__(
+        self, real_scores: Tensor | None, fake_scores: Tensor, real_labels: Tensor | None, fake_labels: Tensor
+    ) -> Tensor:
+        """Return one value per sample, ``[B]``, to be minimised, from scores ``[B, K + 1]`` and labels ``[B]``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassLoss:
+    """A loss of a critic that scores K classes and, in the last column, "fake": ``[B, K + 1]``.
+
+    Labels are integers from 0 to K - 1, ``[B]``. The rest is as in :class:`Loss`.
+    """
+
+    name: str
+    critic: ClassScoreFunction
+    generator: ClassScoreFunction
+    generator_needs_real: bool
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Distance(Protocol):
+    """A loss without a critic: a distance between two sets of samples (or of their features), for the generator."""
+
+    def __call__(self, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> Tensor:
+        """Return a number (shape ``[]``), differentiable by both sets: ``[N, ...]`` and ``[M, ...]``."""
+        ...
 
 
 @runtime_checkable
@@ -74,6 +128,22 @@ class Penalty(Protocol):
 
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> Tensor:
         """Return one value per sample, ``[B]``, with the penalty's weight in it."""
+        ...
+
+
+@runtime_checkable
+class GeneratorPenalty(Protocol):
+    """Something added to a player's loss that looks at the generator as a function of its codes."""
+
+    def __call__(
+        self,
+        generator: Callable[[Tensor], Tensor],
+        critic: Critic,
+        codes: Tensor,
+        fake: Tensor,
+        rng: torch.Generator | None,
+    ) -> Tensor:
+        """Return one value per code, ``[B]``, weight included. ``fake`` is ``generator(codes)``, with its graph."""
         ...
 
 
@@ -107,22 +177,28 @@ def at(value: Scheduled, images: float) -> float:
     return value(images) if isinstance(value, Anneal) else value
 
 
-@dataclass(frozen=True, kw_only=True)
-class Term:
-    """A penalty with its name (in ``PENALTIES``, and in the logs), a weight, and an interval.
+AnyPenalty = TypeVar("AnyPenalty", bound=Penalty | GeneratorPenalty, covariant=True)
 
-    With ``every=k`` it is evaluated at each k-th critic step and weighted k times as much, so that its mean
-    gradient is unchanged (lazy regularisation, Karras et al. 2020, arXiv:1912.04958).
+
+@dataclass(frozen=True, kw_only=True)
+class Term(Generic[AnyPenalty]):
+    """A penalty with its name (in ``PENALTIES``, and in the logs), a weight, an interval and a fraction.
+
+    With ``every=k`` it is evaluated at each k-th of its player's steps and weighted k times as much, so that its mean
+    gradient is unchanged (lazy regularisation, Karras et al. 2020, arXiv:1912.04958). With ``fraction=f`` it is
+    evaluated at each step, on a random share f of the batch: its gradient is unbiased at every step.
     """
 
     name: str
-    penalty: Penalty
+    penalty: AnyPenalty
     weight: Scheduled = 1.0
     every: int = 1
+    fraction: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse an interval that never comes, a weight that rewards, and the loss's own name."""
         require(self.every >= 1, f"every is {self.every}: wanted at least 1")
+        require(0 < self.fraction <= 1, f"fraction is {self.fraction}: wanted a number above 0 and at most 1")
         lowest = min(self.weight.start, self.weight.stop) if isinstance(self.weight, Anneal) else self.weight
         require(lowest >= 0, f"weight is {self.weight}: wanted a number that is not negative")
         require(self.name != "loss", "a term cannot be named 'loss': the loss itself is logged under that name")
@@ -130,15 +206,26 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What the two players minimise: a loss, and the critic's named terms."""
+    """What the two players minimise: a loss, and the named terms of either.
+
+    Attributes:
+        loss: the loss of both.
+        critic_terms: penalties added to the critic's loss.
+        critic_latent_terms: penalties added to the critic's loss that need the generator and the codes too.
+        generator_terms: penalties added to the generator's loss.
+    """
 
     loss: Loss
-    critic_terms: tuple[Term, ...] = ()
+    critic_terms: tuple[Term[Penalty], ...] = ()
+    critic_latent_terms: tuple[Term[GeneratorPenalty], ...] = ()
+    generator_terms: tuple[Term[GeneratorPenalty], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse two terms of one name, of which only one would be kept."""
-        names = [term.name for term in self.critic_terms]
-        require(len(set(names)) == len(names), f"two critic terms have one name: {', '.join(names)}")
+        critic_names = [each.name for each in (*self.critic_terms, *self.critic_latent_terms)]
+        generator_names = [each.name for each in self.generator_terms]
+        for player, names in (("critic", critic_names), ("generator", generator_names)):
+            require(len(set(names)) == len(names), f"two {player} terms have one name: {', '.join(names)}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,11 @@
 """Losses that read each score on its own: minimax, non-saturating, least squares, hinge."""
 
-from torch import Tensor
 from torch.nn.functional import logsigmoid, relu
 
-from adversarium.losses._check import check_scores
+from adversarium.losses._additive import additive
 from adversarium.types import Loss
 
-
-def _log_loss_critic(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-    real_scores = check_scores(real_scores, fake_scores)
-    # 1 - σ(s) = σ(-s). logsigmoid is exact at any score; softplus drops its exponential above 20 (2e-9 in float64)
-    return -logsigmoid(real_scores) - logsigmoid(-fake_scores)
+# logsigmoid is exact at any score; softplus drops its exponential above 20 (2e-9 in float64). 1 - σ(s) = σ(-s)
 
 
 def minimax() -> Loss:
@@ -28,13 +23,8 @@ def minimax() -> Loss:
     Paper:
         Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.2661.
     """
-
-    def generator(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        check_scores(real_scores, fake_scores, need_real=False)
-        return logsigmoid(-fake_scores)
-
-    return Loss(
-        name="minimax", critic=_log_loss_critic, generator=generator, generator_needs_real=False, coupling="none"
+    return additive(
+        "minimax", real=lambda r: -logsigmoid(r), fake=lambda s: -logsigmoid(-s), generator=lambda s: logsigmoid(-s)
     )
 
 
@@ -52,13 +42,11 @@ def nonsaturating() -> Loss:
     Paper:
         Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.2661.
     """
-
-    def generator(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        check_scores(real_scores, fake_scores, need_real=False)
-        return -logsigmoid(fake_scores)
-
-    return Loss(
-        name="nonsaturating", critic=_log_loss_critic, generator=generator, generator_needs_real=False, coupling="none"
+    return additive(
+        "nonsaturating",
+        real=lambda r: -logsigmoid(r),
+        fake=lambda s: -logsigmoid(-s),
+        generator=lambda s: -logsigmoid(s),
     )
 
 
@@ -77,21 +65,11 @@ def least_squares(fake: float = 0.0, real: float = 1.0, target: float = 1.0, sca
     Paper:
         Mao et al. 2017, "Least Squares Generative Adversarial Networks", arXiv:1611.04076.
     """
-
-    def critic(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        real_scores = check_scores(real_scores, fake_scores)
-        return 0.5 * scale * ((real_scores - real).square() + (fake_scores - fake).square())
-
-    def generator(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        check_scores(real_scores, fake_scores, need_real=False)
-        return 0.5 * scale * (fake_scores - target).square()
-
-    return Loss(
-        name="least_squares",
-        critic=critic,
-        generator=generator,
-        generator_needs_real=False,
-        coupling="none",
+    return additive(
+        "least_squares",
+        real=lambda r: 0.5 * scale * (r - real).square(),
+        fake=lambda s: 0.5 * scale * (s - fake).square(),
+        generator=lambda s: 0.5 * scale * (s - target).square(),
         arguments={"fake": fake, "real": real, "target": target, "scale": scale},
     )
 
@@ -110,13 +88,4 @@ def hinge() -> Loss:
         Lim and Ye 2017, "Geometric GAN", arXiv:1705.02894; Miyato et al. 2018, "Spectral Normalization for
         Generative Adversarial Networks", arXiv:1802.05957.
     """
-
-    def critic(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        real_scores = check_scores(real_scores, fake_scores)
-        return relu(1 - real_scores) + relu(1 + fake_scores)
-
-    def generator(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        check_scores(real_scores, fake_scores, need_real=False)
-        return -fake_scores
-
-    return Loss(name="hinge", critic=critic, generator=generator, generator_needs_real=False, coupling="none")
+    return additive("hinge", real=lambda r: relu(1 - r), fake=lambda s: relu(1 + s), generator=lambda s: -s)

@@ -1,8 +1,6 @@
 """The Wasserstein loss. Its Lipschitz bound is a constraint or a penalty, and lives in those rooms."""
 
-from torch import Tensor
-
-from adversarium.losses._check import check_scores
+from adversarium.losses._additive import additive
 from adversarium.types import Loss
 
 
@@ -20,13 +18,4 @@ def wasserstein() -> Loss:
     Paper:
         Arjovsky, Chintala and Bottou 2017, "Wasserstein GAN", arXiv:1701.07875.
     """
-
-    def critic(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        real_scores = check_scores(real_scores, fake_scores)
-        return fake_scores - real_scores
-
-    def generator(real_scores: Tensor | None, fake_scores: Tensor) -> Tensor:
-        check_scores(real_scores, fake_scores, need_real=False)
-        return -fake_scores
-
-    return Loss(name="wasserstein", critic=critic, generator=generator, generator_needs_real=False, coupling="none")
+    return additive("wasserstein", real=lambda r: -r, fake=lambda s: s, generator=lambda s: -s)

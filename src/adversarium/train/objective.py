@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from adversarium.penalties import GradientPenalty, SecondOrder, at_fake, at_real, slope_of
-from adversarium.types import Critic, Objective, Term, at
+from adversarium.types import Critic, Objective, Penalty, Term, at
 
 
 @dataclass(frozen=True)
@@ -88,5 +88,5 @@ def _wide(scores: Tensor) -> Tensor:
     return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
 
 
-def _points(term: Term) -> object:
+def _points(term: Term[Penalty]) -> object:
     return term.penalty.points if isinstance(term.penalty, GradientPenalty) else None

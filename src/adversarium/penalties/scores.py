@@ -1,0 +1,76 @@
+"""Penalties on the scores at hand: they ask for the critic's scores at the samples, which the loss has already."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from adversarium.types import Critic, PerSample
+
+Side = Literal["real", "fake"]
+ScoreValue = Callable[[Critic, Tensor, Tensor, torch.Generator | None, Tensor | None, Tensor | None], Tensor]
+"""``(critic, real, fake, rng, real_scores, fake_scores) -> [B]``; scores of a side that is not read may be None."""
+
+
+@runtime_checkable
+class FromScores(Protocol):
+    """A penalty that can take the loss's scores in place of passes of its own."""
+
+    reads: tuple[Side, ...]
+
+    def from_scores(
+        self,
+        critic: Critic,
+        real: Tensor,
+        fake: Tensor,
+        rng: torch.Generator | None,
+        real_scores: Tensor | None,
+        fake_scores: Tensor | None,
+    ) -> Tensor:
+        """Return the penalty of each sample, given the scores at the sides that it ``reads``."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScorePenalty:
+    """A function of the critic, the samples and their scores; a :class:`~adversarium.types.Penalty`.
+
+    ``reads`` says at which samples the scores are needed.
+    """
+
+    reads: tuple[Side, ...]
+    value: ScoreValue
+
+    def __call__(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> PerSample:
+        """Return the penalty of each sample, ``[B]``."""
+        return call_with_scores(self, critic, real, fake, rng)
+
+    def from_scores(
+        self,
+        critic: Critic,
+        real: Tensor,
+        fake: Tensor,
+        rng: torch.Generator | None,
+        real_scores: Tensor | None,
+        fake_scores: Tensor | None,
+    ) -> PerSample:
+        """Return the penalty of each sample, given the scores at the sides that it ``reads``."""
+        return self.value(critic, real, fake, rng, real_scores, fake_scores)
+
+
+def call_with_scores(
+    penalty: FromScores, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
+) -> Tensor:
+    """Compute the scores that a penalty reads, then the penalty. No gradient reaches samples or generator."""
+    real, fake = real.detach(), fake.detach()
+    scores = {side: critic(samples) for side, samples in (("real", real), ("fake", fake)) if side in penalty.reads}
+    return penalty.from_scores(critic, real, fake, rng, scores.get("real"), scores.get("fake"))
+
+
+def per_sample(scores: Tensor) -> PerSample:
+    """Return the mean of each sample's scores (patches), ``[B]``, in float32 at least."""
+    if scores.dtype in (torch.float16, torch.bfloat16):
+        scores = scores.float()
+    return scores.flatten(1).mean(1) if scores.ndim > 1 else scores
