@@ -222,7 +222,7 @@ class Objective:
 
     def __post_init__(self) -> None:
         """Refuse two terms of one name, of which only one would be kept."""
-        critic_names = [each.name for each in (*self.critic_terms, *self.critic_latent_terms)]
+        critic_names = [each.name for each in self.critic_terms] + [each.name for each in self.critic_latent_terms]
         generator_names = [each.name for each in self.generator_terms]
         for player, names in (("critic", critic_names), ("generator", generator_names)):
             require(len(set(names)) == len(names), f"two {player} terms have one name: {', '.join(names)}")

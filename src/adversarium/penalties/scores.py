@@ -18,7 +18,10 @@ ScoreValue = Callable[[Critic, Tensor, Tensor, torch.Generator | None, Tensor | 
 class FromScores(Protocol):
     """A penalty that can take the loss's scores in place of passes of its own."""
 
-    reads: tuple[Side, ...]
+    @property
+    def reads(self) -> tuple[Side, ...]:
+        """At which samples the scores are needed."""
+        ...
 
     def from_scores(
         self,
