@@ -9,11 +9,10 @@ from adversarium.penalties.gradient import (
     between,
     r1,
     r2,
-    slope,
-    slope_of,
     wgan_gp,
 )
 from adversarium.penalties.second_order import SecondOrder
+from adversarium.penalties.slope import slope, slope_of
 from adversarium.types import Penalty
 
 PENALTIES: dict[str, Callable[..., Penalty]] = {
