@@ -1,37 +1,106 @@
-"""Penalties: functions of a critic and samples, ``(critic, real, fake, rng) -> [B]``, weight included."""
+"""Penalties: functions of a critic and samples, ``(critic, real, fake, rng) -> [B]``, weight included.
+
+Those on the generator (and zCR's critic term, which needs the codes) are
+``(generator, critic, codes, fake, rng) -> [B]``.
+"""
 
 from collections.abc import Callable
 
+from adversarium.penalties.consistency import bcr, cr, shift_and_flip, zcr_critic, zcr_generator
+from adversarium.penalties.fraction import OnFraction, on_fraction
+from adversarium.penalties.generator import PathLength, mode_seeking, path_length, pulling_away
 from adversarium.penalties.gradient import (
     GradientPenalty,
-    at_fake,
-    at_real,
-    between,
+    dragan,
+    max_gradient,
     r1,
     r2,
+    wgan_div,
     wgan_gp,
+    zero_centred,
 )
+from adversarium.penalties.lecam import LeCam, lecam
+from adversarium.penalties.noise import noise_r1, noise_r2
+from adversarium.penalties.points import around, at_fake, at_real, between
+from adversarium.penalties.scores import FromScores, ScorePenalty, call_with_scores, per_sample
 from adversarium.penalties.second_order import SecondOrder
-from adversarium.penalties.slope import slope, slope_of
-from adversarium.types import Penalty
+from adversarium.penalties.slope import METHODS, Method, scores_and_slope, slope, slope_of
+from adversarium.penalties.weights import orthogonal_regularisation, spectral_regularisation
+from adversarium.types import GeneratorPenalty, Penalty
 
 PENALTIES: dict[str, Callable[..., Penalty]] = {
     "wgan_gp": wgan_gp,
+    "zero_centred": zero_centred,
     "r1": r1,
     "r2": r2,
+    "dragan": dragan,
+    "max_gradient": max_gradient,
+    "wgan_div": wgan_div,
+    "noise_r1": noise_r1,
+    "noise_r2": noise_r2,
+    "lecam": lecam,
+    "cr": cr,
+    "bcr": bcr,
+    "spectral_regularisation": spectral_regularisation,
+    "orthogonal_regularisation": orthogonal_regularisation,
 }
+"""Name to factory: penalties on the critic."""
+
+GENERATOR_PENALTIES: dict[str, Callable[..., GeneratorPenalty]] = {
+    "path_length": path_length,
+    "mode_seeking": mode_seeking,
+    "pulling_away": pulling_away,
+    "zcr_generator": zcr_generator,
+    "zcr_critic": zcr_critic,
+}
+"""Name to factory: penalties that need the generator and its codes."""
+
+BATCH_STATISTICS = frozenset({"dragan", "max_gradient", "lecam", "path_length", "mode_seeking", "pulling_away"})
+"""Members of either dict whose values, with their defaults, depend on the rest of the batch: see their Convention."""
 
 __all__ = [
+    "BATCH_STATISTICS",
+    "GENERATOR_PENALTIES",
+    "METHODS",
     "PENALTIES",
+    "FromScores",
+    "GeneratorPenalty",
     "GradientPenalty",
+    "LeCam",
+    "Method",
+    "OnFraction",
+    "PathLength",
     "Penalty",
+    "ScorePenalty",
     "SecondOrder",
+    "around",
     "at_fake",
     "at_real",
+    "bcr",
     "between",
+    "call_with_scores",
+    "cr",
+    "dragan",
+    "lecam",
+    "max_gradient",
+    "mode_seeking",
+    "noise_r1",
+    "noise_r2",
+    "on_fraction",
+    "orthogonal_regularisation",
+    "path_length",
+    "per_sample",
+    "pulling_away",
     "r1",
     "r2",
+    "scores_and_slope",
+    "shift_and_flip",
     "slope",
     "slope_of",
+    "spectral_regularisation",
+    "wgan_div",
     "wgan_gp",
+    "zcr_critic",
+    "zcr_generator",
+    "zero_centred",
 ]

@@ -6,37 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adversarium.errors import InputError, require
-from adversarium.penalties.slope import slope
-from adversarium.types import Critic, PerSample, Samples
-
-Points = Callable[[Tensor, Tensor, torch.Generator | None], Tensor]
-
-
-def at_real(real: Samples, fake: Tensor, rng: torch.Generator | None) -> Samples:
-    """Take the slope at the real samples."""
-    return real
-
-
-def at_fake(real: Tensor, fake: Samples, rng: torch.Generator | None) -> Samples:
-    """Take the slope at the fake samples."""
-    return fake
-
-
-def between(real: Tensor, fake: Tensor, rng: torch.Generator | None) -> Samples:
-    """Take the slope at ``u·real + (1 - u)·fake``, one u ~ U(0, 1) per sample.
-
-    Raises:
-        InputError: real and fake samples of different shapes.
-    """
-    if real.shape != fake.shape:
-        raise InputError(f"real has shape {list(real.shape)} and fake {list(fake.shape)}: wanted the same shape")
-    dtype = torch.promote_types(real.dtype, fake.dtype)  # under autocast the fakes are often bfloat16, the data not
-    shape = (real.shape[0],) + (1,) * (real.ndim - 1)
-    # drawn where the generator lives (a CPU stream gives the same points on every device)
-    source = rng.device if rng is not None else real.device
-    u = torch.rand(shape, generator=rng, device=source, dtype=dtype).to(real.device)
-    return torch.lerp(fake.to(dtype), real.to(dtype), u)
+from adversarium.errors import require
+from adversarium.penalties._check import not_negative
+from adversarium.penalties.points import Noise, Points, around, at_fake, at_real, between
+from adversarium.penalties.slope import Method, slope
+from adversarium.types import Critic, PerSample
 
 
 @dataclass(frozen=True)
@@ -44,18 +18,19 @@ class GradientPenalty:
     """A function of the critic's slope at some points; a :class:`~adversarium.types.Penalty`.
 
     ``points`` says where. A trainer that has already evaluated the critic there (``at_real``, ``at_fake``) may call
-    ``value`` on the slopes it has, and save a forward pass.
+    ``value`` on the slopes it has, and save a forward pass. ``method`` is how the slope is taken.
     """
 
     points: Points
     value: Callable[[Tensor], Tensor]
+    method: Method = "exact"
 
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> PerSample:
         """Return the penalty of each sample, ``[B]``."""
-        return self.value(slope(critic, self.points(real.detach(), fake.detach(), rng)))
+        return self.value(slope(critic, self.points(real.detach(), fake.detach(), rng), self.method))
 
 
-def wgan_gp(weight: float = 10.0, one_sided: bool = False) -> GradientPenalty:
+def wgan_gp(weight: float = 10.0, one_sided: bool = False, method: Method = "exact") -> GradientPenalty:
     """Pull the slope between real and fake samples towards 1.
 
     Formula:
@@ -74,21 +49,21 @@ def wgan_gp(weight: float = 10.0, one_sided: bool = False) -> GradientPenalty:
     Raises:
         InputError: a negative weight.
     """
-    require(weight >= 0, f"weight is {weight}: wanted a number that is not negative")
+    not_negative(weight=weight)
 
     def value(norm: Tensor) -> Tensor:
         excess = torch.relu(norm - 1) if one_sided else norm - 1
         return weight * excess.square()
 
-    return GradientPenalty(points=between, value=value)
+    return GradientPenalty(points=between, value=value, method=method)
 
 
 def _half_gamma(gamma: float) -> Callable[[Tensor], Tensor]:
-    require(gamma >= 0, f"gamma is {gamma}: wanted a number that is not negative")
+    not_negative(gamma=gamma)
     return lambda norm: 0.5 * gamma * norm.square()
 
 
-def r1(gamma: float = 1.0) -> GradientPenalty:
+def r1(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
     """Flatten the critic on real data.
 
     Formula:
@@ -104,10 +79,10 @@ def r1(gamma: float = 1.0) -> GradientPenalty:
     Raises:
         InputError: a negative gamma.
     """
-    return GradientPenalty(points=at_real, value=_half_gamma(gamma))
+    return GradientPenalty(points=at_real, value=_half_gamma(gamma), method=method)
 
 
-def r2(gamma: float = 1.0) -> GradientPenalty:
+def r2(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
     """Flatten the critic on generated data.
 
     Formula:
@@ -124,4 +99,105 @@ def r2(gamma: float = 1.0) -> GradientPenalty:
     Raises:
         InputError: a negative gamma.
     """
-    return GradientPenalty(points=at_fake, value=_half_gamma(gamma))
+    return GradientPenalty(points=at_fake, value=_half_gamma(gamma), method=method)
+
+
+def zero_centred(weight: float = 10.0, method: Method = "exact") -> GradientPenalty:
+    """Flatten the critic between real and generated data.
+
+    Formula:
+        λ·‖∇D(x̂)‖² at x̂ = u·real + (1 - u)·fake, u ~ U(0, 1) for each sample
+    Convention:
+        λ = ``weight`` = 10, without the ½ of ``r1``; summed over all axes of a sample.
+    Use when:
+        The critic memorises a small data set: it is kept from jumping between a real sample and its neighbours.
+    Paper:
+        Thanh-Tung, Tran and Venkatesh 2019, "Improving Generalization and Stability of Generative Adversarial
+        Networks", arXiv:1902.03984 ("0-GP").
+
+    Raises:
+        InputError: a negative weight.
+    """
+    not_negative(weight=weight)
+    return GradientPenalty(points=between, value=lambda norm: weight * norm.square(), method=method)
+
+
+def dragan(
+    weight: float = 10.0,
+    noise: Noise = "one_sided",
+    spread: float = 0.5,
+    std: float | None = None,
+    interpolate: bool = False,
+    method: Method = "exact",
+) -> GradientPenalty:
+    """Pull the slope around real data towards 1.
+
+    Formula:
+        λ·(‖∇D(x + c·s·ε)‖ - 1)² around the real samples, s the standard deviation of the data
+        ε for each number of a sample: U(0, 1) one_sided, U(-1, 1) centred, N(0, 1) gaussian
+    Convention:
+        λ = ``weight`` = 10, c = ``spread`` = 0.5. With ``std=None`` s is that of all numbers of the batch, so that the
+        samples are coupled, through this one number; give the data's own as ``std`` and they are not.
+    Elsewhere:
+        The authors' notebook (kodalinaveen3/DRAGAN) is ``noise="one_sided", interpolate=True``: it also shortens the
+        noise by one u ~ U(0, 1) per sample. google/compare_gan is ``noise="centred"`` on images in [0, 1], to which
+        it clips, and has sqrt(1e-4 + ‖∇D‖²) for the norm.
+    Use when:
+        With the non-saturating loss, when the game circles around sharp gradients near the data.
+    Paper:
+        Kodali, Abernethy, Hays and Kira 2017, "On Convergence and Stability of GANs", arXiv:1705.07215.
+
+    Raises:
+        InputError: a negative weight, spread or std, or a noise that is none of the three.
+    """
+    not_negative(weight=weight, spread=spread, std=std or 0.0)
+    return GradientPenalty(
+        points=around(noise, spread, std, interpolate),
+        value=lambda norm: weight * (norm - 1).square(),
+        method=method,
+    )
+
+
+def max_gradient(weight: float = 1.0, method: Method = "exact") -> GradientPenalty:
+    """Push down the steepest slope of the batch.
+
+    Formula:
+        λ·max over the batch of ‖∇D(x̂)‖², at x̂ = u·real + (1 - u)·fake, u ~ U(0, 1) for each sample
+    Convention:
+        A statistic of the batch: every sample has the same value, the maximum, which grows with the batch and is
+        local to a process in distributed training. ``BATCH_STATISTICS`` names it. λ = ``weight`` = 1.
+    Elsewhere:
+        The authors' code (ZhimingZhou/LGANs-for-reproduce) puts the steepest points of the step before among those
+        of this one; here each step draws its own.
+    Use when:
+        To bound the Lipschitz constant itself, not a mean slope.
+    Paper:
+        Zhou et al. 2019, "Lipschitz Generative Adversarial Nets", arXiv:1902.05687 ("MaxGP").
+
+    Raises:
+        InputError: a negative weight.
+    """
+    not_negative(weight=weight)
+    return GradientPenalty(
+        points=between, value=lambda norm: (weight * norm.square().max()).expand(norm.shape), method=method
+    )
+
+
+def wgan_div(k: float = 2.0, p: float = 6.0, method: Method = "exact") -> GradientPenalty:
+    """Charge a power of the slope, which makes the Wasserstein loss a divergence without a Lipschitz bound.
+
+    Formula:
+        k·‖∇D(x̂)‖^p at x̂ = u·real + (1 - u)·fake, u ~ U(0, 1) for each sample
+    Convention:
+        k = 2 and p = 6, the published choice; the norm runs over all axes of one sample.
+    Use when:
+        With the Wasserstein loss, in place of ``wgan_gp``: gentle slopes cost almost nothing, steep ones very much.
+    Paper:
+        Wu et al. 2018, "Wasserstein Divergence for GANs", arXiv:1712.01026.
+
+    Raises:
+        InputError: a negative k, or a p below 1, whose gradient is infinite at a flat critic.
+    """
+    not_negative(k=k)
+    require(p >= 1, f"p is {p}: wanted at least 1")
+    return GradientPenalty(points=between, value=lambda norm: k * norm.pow(p), method=method)

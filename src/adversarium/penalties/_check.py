@@ -1,0 +1,55 @@
+"""What the factories of penalties ask of their arguments, and the values of their scores."""
+
+from torch import Tensor
+
+from adversarium.errors import require
+
+
+def not_negative(**numbers: float) -> None:
+    """Refuse a weight that rewards.
+
+    Raises:
+        InputError: a negative number, or none at all (NaN).
+    """
+    for name, number in numbers.items():
+        require(number >= 0, f"{name} is {number}: wanted a number that is not negative")
+
+
+def positive(**numbers: float) -> None:
+    """Refuse a scale that is none.
+
+    Raises:
+        InputError: a number that is not above 0.
+    """
+    for name, number in numbers.items():
+        require(number > 0, f"{name} is {number}: wanted a positive number")
+
+
+def between_0_and_1(**numbers: float) -> None:
+    """Refuse a share outside [0, 1].
+
+    Raises:
+        InputError: a number below 0 or above 1.
+    """
+    for name, number in numbers.items():
+        require(0 <= number <= 1, f"{name} is {number}: wanted a number from 0 to 1")
+
+
+def given(scores: Tensor | None, side: str) -> Tensor:
+    """Return the scores of a side that a penalty reads.
+
+    Raises:
+        InputError: they are missing.
+    """
+    require(scores is not None, f"{side}_scores is None: this penalty reads the scores of the {side} samples")
+    assert scores is not None
+    return scores
+
+
+def same_count(real: Tensor, fake: Tensor) -> None:
+    """Refuse sides that have no pairs.
+
+    Raises:
+        InputError: as many real as fake samples were wanted.
+    """
+    require(len(real) == len(fake), f"there are {len(real)} real and {len(fake)} fake samples: wanted as many of each")
