@@ -21,8 +21,13 @@ from torch import Tensor
 from adversarium.errors import require
 
 Scores = Float[Tensor, "batch *rest"]
+"""A critic's scores, ``[B]`` or ``[B, ...]``."""
+
 Samples = Float[Tensor, "batch *sample"]
+"""Samples, ``[B, ...]``."""
+
 PerSample = Float[Tensor, " batch"]
+"""One value per sample, ``[B]``."""
 
 Critic = Callable[[Tensor], Tensor]
 """Samples ``[B, ...]`` to scores ``[B]`` or ``[B, ...]``: an ``nn.Module`` or any callable."""
@@ -70,8 +75,8 @@ class Loss:
         generator_needs_real: whether the generator's side reads the real scores (the relativistic losses do).
         coupling: how the elements of a batch are coupled.
         arguments: what its factory was called with, for people to read.
-        halves: the critic's side as a sum over scores, where it is one (``coupling="none"``). Wrappers such as
-            one-sided label smoothing need it.
+        halves: the critic's side as a sum over scores, where it is one. Wrappers such as one-sided label smoothing
+            need it.
         score_width: ``None`` where a score is a number. K where a critic returns K numbers for each score on its
             last axis; the values have no such axis.
 
@@ -170,6 +175,7 @@ class Anneal:
 
 
 Scheduled = float | Anneal
+"""A constant, or a value that moves with the images seen."""
 
 
 def at(value: Scheduled, images: float) -> float:
@@ -230,7 +236,7 @@ class Objective:
 
 @dataclass(frozen=True, kw_only=True)
 class Constraint:
-    """Something done to a critic's weights.
+    """Something done to a critic's weights, or to its scores.
 
     ``when="build"``: once, before training (spectral norm); ``when="step"``: after each of the critic's optimizer
     steps (clipping). ``name`` is its factory's in ``CONSTRAINTS``, ``arguments`` what that was called with.
@@ -281,6 +287,9 @@ class OptimizerSettings:
 Part = Literal["batch_norm"]
 """A part that a published method excludes from a network."""
 
+CriticKind = Literal["score", "autoencoder"]
+"""What a critic is: a network that ends in a score, or an autoencoder whose score is minus its error."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
@@ -296,6 +305,7 @@ class Preset:
         critic_without: parts that its critic must not contain.
         generator_without: parts that its generator must not contain.
         why_without: the reason for both.
+        critic_kind: what its critic is.
         use_when: advice in a sentence or two.
         paper: authors, year, arXiv number.
     """
@@ -311,3 +321,4 @@ class Preset:
     critic_without: frozenset[Part] = field(default_factory=frozenset)
     generator_without: frozenset[Part] = field(default_factory=frozenset)
     why_without: str = ""
+    critic_kind: CriticKind = "score"

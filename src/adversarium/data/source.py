@@ -111,3 +111,4 @@ class Density(Protocol):
 
 
 Source = ArraySource | Density
+"""What ``open_data`` opens: stored samples, or a density to draw from."""

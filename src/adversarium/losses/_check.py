@@ -2,15 +2,17 @@
 
 from torch import Tensor
 
-from adversarium.errors import InputError
+from adversarium.errors import InputError, require
 
 
-def check_scores(real_scores: Tensor | None, fake_scores: Tensor, *, need_real: bool = True) -> Tensor:
+def check_scores(
+    real_scores: Tensor | None, fake_scores: Tensor, *, need_real: bool = True, width: int | None = None
+) -> Tensor:
     """Return the real scores (the fake ones where none are needed), or say what is wrong with either.
 
     Raises:
-        InputError: scores are missing, not floating point, empty, or of different shapes (``[B, 1]`` against
-            ``[B]`` would broadcast to ``[B, B]`` in silence).
+        InputError: scores are missing, not floating point, empty, without the ``width`` numbers that each score has,
+            or of different shapes (``[B, 1]`` against ``[B]`` would broadcast to ``[B, B]`` in silence).
     """
     if real_scores is None:
         if need_real:
@@ -21,9 +23,16 @@ def check_scores(real_scores: Tensor | None, fake_scores: Tensor, *, need_real: 
             raise InputError(f"{name} has dtype {scores.dtype}: wanted floating point numbers")
         if scores.ndim == 0 or scores.numel() == 0:
             raise InputError(f"{name} has shape {list(scores.shape)}: wanted [B] or [B, ...] with B at least 1")
+        if width is not None and (scores.ndim < 2 or scores.shape[-1] != width):
+            raise InputError(f"{name} has shape {list(scores.shape)}: wanted [B, {width}] or [B, ..., {width}]")
     if real_scores.shape != fake_scores.shape:
         raise InputError(
             f"real_scores has shape {list(real_scores.shape)} and fake_scores {list(fake_scores.shape)}: "
             "wanted the same shape for both"
         )
     return real_scores
+
+
+def check_scale(scale: float, name: str = "scale") -> None:
+    """Refuse a factor that would turn a player's aim round."""
+    require(scale > 0, f"{name} is {scale}: wanted a positive number")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from adversarium.nets import dcgan, mlp
-from adversarium.types import Part
+from adversarium.nets import autoencoder, dcgan, mlp
+from adversarium.types import CriticKind, Part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,7 @@ class Family:
         batch_norm: whether the published networks have batch norm.
         use_when: advice in a sentence.
         paper: where it was published.
+        critic_kind: what the critic is.
     """
 
     generator: Callable[..., nn.Module]
@@ -28,6 +29,7 @@ class Family:
     batch_norm: bool
     use_when: str
     paper: str
+    critic_kind: CriticKind = "score"
 
 
 NETWORKS: dict[str, Family] = {
@@ -55,7 +57,26 @@ NETWORKS: dict[str, Family] = {
         use_when="Vectors: the default for them.",
         paper="the toy experiments of Gulrajani et al. 2017, arXiv:1704.00028",
     ),
+    "autoencoder": Family(
+        generator=dcgan.generator,
+        critic=autoencoder.image_critic,
+        width=32,
+        batch_norm=True,
+        critic_kind="autoencoder",
+        use_when="Images of 28, 32, 64 or 128 pixels, with ebgan and began: the critic reconstructs.",
+        paper="in the manner of Zhao et al. 2017, arXiv:1609.03126, and Berthelot et al. 2017, arXiv:1703.10717",
+    ),
+    "vector-autoencoder": Family(
+        generator=mlp.vector_generator,
+        critic=autoencoder.vector_critic,
+        width=512,
+        batch_norm=False,
+        critic_kind="autoencoder",
+        use_when="Vectors, with ebgan and began: the critic reconstructs.",
+        paper="in the manner of Zhao et al. 2017, arXiv:1609.03126, and Berthelot et al. 2017, arXiv:1703.10717",
+    ),
 }
+"""Name to family: a generator and a critic that belong together."""
 
 
 def parts_of(network: nn.Module) -> frozenset[Part]:
@@ -64,4 +85,4 @@ def parts_of(network: nn.Module) -> frozenset[Part]:
     return frozenset({"batch_norm"}) if has_batch_norm else frozenset()
 
 
-__all__ = ["NETWORKS", "Family", "dcgan", "mlp", "parts_of"]
+__all__ = ["NETWORKS", "Family", "autoencoder", "dcgan", "mlp", "parts_of"]
