@@ -6,5 +6,6 @@ from adversarium.games.alternating import alternating
 from adversarium.types import GameRule
 
 GAMES: dict[str, Callable[..., GameRule]] = {"alternating": alternating}
+"""Name to factory: how the two players move."""
 
 __all__ = ["GAMES", "GameRule", "alternating"]
