@@ -16,9 +16,16 @@ from typing import Any
 from adversarium.errors import InputError, nearest
 
 DEFAULT_PRESET = "nsgan"
+"""The preset of a run that names none."""
+
 DEFAULT_KIMG = 240.0
+"""The budget of a run that names none, in thousands of real samples shown to the critic."""
+
 BUDGETS = ("steps", "kimg", "seconds")
+"""The options that say how long a run lasts; it has one of them."""
+
 PRECISIONS = ("auto", "fp32", "bf16")
+"""The number formats that networks are evaluated in; ``auto`` is one of the other two."""
 
 
 def _option(default: Any, help_text: str) -> Any:
@@ -36,7 +43,7 @@ class TrainConfig:
     data: str = _option("mnist", "a builtin name, a folder of images or IDX files, a .npz or a .npy")
     size: int | None = _option(None, "resize and crop a folder's images to this many pixels")
     preset: str = _option(DEFAULT_PRESET, "the published method (adversarium list presets)")
-    network: str = _option("auto", "auto, dcgan, mlp or vector-mlp")
+    network: str = _option("auto", "auto, dcgan, mlp, vector-mlp, autoencoder or vector-autoencoder")
     width: int | None = _option(None, "the networks' width (default: dcgan 32, mlp 256, vector-mlp 512)")
     latent_dim: int | None = _option(None, "numbers in a latent code (default: 64 for images, 2 to 64 for vectors)")
     critic_batch_norm: bool | None = _option(
@@ -53,10 +60,12 @@ class TrainConfig:
         None, "the generator's learning rate, constant (default: the preset's)"
     )
     penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties")
+    penalty_fraction: float = _option(1.0, "share of each batch, drawn at random, that the penalties are taken on")
     anneal_kimg: float | None = _option(None, "how long the preset's annealed values move (r3gan: 20000)")
     ema_half_life_kimg: float = _option(10.0, "half-life of the averaged generator's memory")
     ema_rampup: float = _option(0.05, "that half-life is at most this share of the run so far")
     precision: str = _option("auto", "auto, fp32 or bf16")
+    compile: bool = _option(False, "compile both players' passes with torch.compile (needs a C++ compiler, or a GPU)")
     device: str = _option("auto", "auto, cpu, cuda, cuda:1, ...")
     seed: int = _option(0, "seed of weights, data order, latent codes and penalties")
     out: str | None = _option(None, "the run's folder (default: a new one under runs/)")
@@ -81,6 +90,7 @@ class TrainConfig:
             _require_number(name, getattr(self, name), lambda number: number > 0, "a positive number")
         for name in ("penalty_scale", "ema_half_life_kimg", "ema_rampup"):
             _require_number(name, getattr(self, name), lambda number: number >= 0, "a number that is not negative")
+        _require_number("penalty_fraction", self.penalty_fraction, lambda f: 0 < f <= 1, "a number above 0, at most 1")
         _require_number("seed", self.seed, lambda number: 0 <= number < 2**63, "a number from 0 to 2^63 - 1")
         if self.precision not in PRECISIONS:
             hint = nearest(self.precision, PRECISIONS)
@@ -102,6 +112,8 @@ def _require_number(name: str, value: float | None, fits: Callable[[float], bool
 
 
 FIELDS = {each.name: each for each in dataclasses.fields(TrainConfig)}
+"""The options by name, as dataclass fields; their metadata hold the help text."""
+
 _HINTS = typing.get_type_hints(TrainConfig)
 
 

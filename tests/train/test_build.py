@@ -81,7 +81,7 @@ def test_a_longer_budget_changes_no_schedule(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"preset": "nsgan", "penalty_scale": 2.0}, "nsgan has no penalty to scale"),
+        ({"preset": "nsgan", "penalty_scale": 2.0}, "penalty_scale is 2.0, and nsgan has no penalty"),
         ({"preset": "wgan-gp", "anneal_kimg": 2.0}, "wgan-gp anneals nothing"),
     ],
 )

@@ -1,5 +1,9 @@
 """The shared passes compute what the loss and the penalties compute on their own."""
 
+import copy
+import dataclasses
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +11,7 @@ from torch import nn
 from adversarium import penalties
 from adversarium.errors import InputError
 from adversarium.presets import PRESETS
-from adversarium.train import critic_side, generator_side
+from adversarium.train import critic_side, generator_side, modules_of
 from adversarium.types import Anneal, Objective, Term, at
 
 
@@ -36,7 +40,8 @@ class Counted(nn.Module):
 @pytest.mark.parametrize("joint", [True, False])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_critic_side_equals_the_parts_computed_one_by_one(preset: str, joint: bool) -> None:
-    objective, (real, fake), images = PRESETS[preset].objective, batches(1), 3_000_000
+    # a copy: a loss with state moves it at each call
+    objective, (real, fake), images = copy.deepcopy(PRESETS[preset].objective), batches(1), 3_000_000
     shared, apart = make_critic(2), make_critic(2)
     rngs = [torch.Generator().manual_seed(3) for _ in range(2)]
 
@@ -44,6 +49,7 @@ def test_critic_side_equals_the_parts_computed_one_by_one(preset: str, joint: bo
     sum(side.parts.values()).backward()
 
     # the slow twin: a forward for each, the penalties as a builder calls them
+    objective = copy.deepcopy(PRESETS[preset].objective)
     total = objective.loss.critic(apart(real), apart(fake)).mean()
     for term in objective.critic_terms:
         total = total + at(term.weight, images) * term.penalty(apart, real, fake, rngs[1]).mean()
@@ -104,7 +110,7 @@ def test_generator_side(preset: str) -> None:
     loss, (real, fake) = PRESETS[preset].objective.loss, batches(8)
     critic = Counted(make_critic(9))
     fake.requires_grad_()
-    value = generator_side(PRESETS[preset].objective, critic, real, fake)
+    (value,) = generator_side(PRESETS[preset].objective, critic, real, fake).values()
     # the losses that do not read the real scores do not pay for them
     assert critic.calls == ([6, 6] if loss.generator_needs_real else [6])
     expected = loss.generator(critic.critic(real), critic.critic(fake)).mean()
@@ -133,3 +139,116 @@ def test_terms_that_could_not_be_told_apart_or_never_come() -> None:
     ):
         with pytest.raises(InputError, match=words):
             Term(**{"name": "r1", "penalty": r1, **wrong})
+
+
+@pytest.mark.parametrize("joint", [True, False])
+@pytest.mark.parametrize("preset", ["r3gan", "wgan-gp"])
+@pytest.mark.parametrize("fraction", [0.5, 0.3, 1e-6])
+def test_a_fraction_is_the_penalty_on_the_first_rows_of_a_random_order(
+    preset: str, fraction: float, joint: bool
+) -> None:
+    objective, (real, fake) = PRESETS[preset].objective, batches(1)
+    terms = tuple(dataclasses.replace(term, fraction=fraction) for term in objective.critic_terms)
+    critic, twin = make_critic(2), make_critic(2)
+    side = critic_side(
+        dataclasses.replace(objective, critic_terms=terms),
+        critic,
+        real,
+        fake,
+        torch.Generator().manual_seed(3),
+        joint=joint,
+    )
+    sum(side.parts.values()).backward()
+
+    rng = torch.Generator().manual_seed(3)
+    order = torch.randperm(6, generator=rng)
+    rows = order[: math.ceil(fraction * 6)]
+    total = objective.loss.critic(twin(real[order]), twin(fake[order])).mean()
+    for term in terms:
+        total = total + at(term.weight, 0) * term.penalty(twin, real[rows], fake[rows], rng).mean()
+    total.backward()
+    for mine, theirs in zip(critic.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_terms_of_different_fractions_share_one_pass() -> None:
+    (real, fake), critic = batches(1), Counted(make_critic(2))
+    terms = tuple(
+        Term(name=name, penalty=factory(), fraction=fraction)
+        for name, factory, fraction in (("r1", penalties.r1, 1 / 3), ("r2", penalties.r2, 0.5))
+    )
+    parts = critic_side(
+        Objective(loss=PRESETS["nsgan"].objective.loss, critic_terms=terms),
+        critic,
+        real,
+        fake,
+        torch.Generator().manual_seed(0),
+    ).parts
+    assert critic.calls == [5, 7]  # two real and three fake samples with slopes, all others without
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(parts["r1"], penalties.r1()(critic.critic, real[order[:2]], fake, None).mean())
+    torch.testing.assert_close(parts["r2"], penalties.r2()(critic.critic, real, fake[order[:3]], None).mean())
+
+
+def test_a_fraction_is_unbiased() -> None:
+    (real, fake), critic = batches(4), make_critic(5)
+    whole = penalties.r1()(critic, real, fake, None).detach()
+    rng = torch.Generator().manual_seed(0)
+    term = Term(name="r1", penalty=penalties.r1(), fraction=0.5)
+    objective = Objective(loss=PRESETS["nsgan"].objective.loss, critic_terms=(term,))
+    drawn = torch.stack([critic_side(objective, critic, real, fake, rng).parts["r1"].detach() for _ in range(600)])
+    assert abs(drawn.mean() - whole.mean()) < 4 * drawn.std() / 600**0.5
+    assert drawn.std() > 0.01 * whole.mean()
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5])
+def test_a_fraction_is_a_share(fraction: float) -> None:
+    with pytest.raises(InputError, match=f"fraction is {fraction}"):
+        Term(name="r1", penalty=penalties.r1(), fraction=fraction)
+
+
+def test_penalties_on_scores_take_the_losss_scores() -> None:
+    (real, fake), critic = batches(6), Counted(make_critic(7))
+    lecam, twin = penalties.lecam(), penalties.lecam()
+    objective = Objective(
+        loss=PRESETS["nsgan"].objective.loss, critic_terms=(Term(name="lecam", penalty=lecam, weight=0.3),)
+    )
+    for seed in (6, 7):
+        real, fake = batches(seed)
+        part = critic_side(objective, critic, real, fake, None).parts["lecam"]
+        torch.testing.assert_close(part, 0.3 * twin(critic.critic, real, fake, None).mean())
+    assert critic.calls == [12, 12]
+    assert modules_of(objective) == {"critic.lecam": lecam}
+    for mine, theirs in zip(lecam.buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_penalties_with_other_methods_take_their_own_pass() -> None:
+    (real, fake), critic = batches(6), Counted(make_critic(7))
+    terms = (
+        Term(name="r1", penalty=penalties.r1(method="functional")),
+        Term(name="r2", penalty=penalties.r2(method="finite")),
+    )
+    parts = critic_side(Objective(loss=PRESETS["nsgan"].objective.loss, critic_terms=terms), critic, real, fake, None)
+    assert critic.calls == [6, 6, 6, 12]  # real with slopes, fake, then R2's direction and both ends
+    for name, samples in (("r1", real), ("r2", fake)):
+        expected = penalties.r1()(critic.critic, samples, samples, None).mean()
+        torch.testing.assert_close(parts.parts[name], expected, rtol=1e-6, atol=0)
+
+
+def test_generator_terms() -> None:
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Linear(4, 12), nn.Tanh(), nn.Unflatten(1, (3, 2, 2))).double()
+    critic, codes = make_critic(1), torch.randn(6, 4, dtype=torch.float64)
+    penalty = penalties.mode_seeking()
+    objective = Objective(
+        loss=PRESETS["nsgan"].objective.loss,
+        generator_terms=(Term(name="spread", penalty=penalty, weight=0.7, every=2, fraction=0.5),),
+    )
+    fake = generator(codes)
+    for step in range(3):
+        parts = generator_side(objective, critic, None, fake, generator=generator, codes=codes, step=step)
+        assert ("spread" in parts) == (step % 2 == 0)
+        if "spread" in parts:
+            expected = penalty(generator, critic, codes[:3], fake[:3], None).mean()
+            torch.testing.assert_close(parts["spread"], 2 * 0.7 * expected)

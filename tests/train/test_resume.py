@@ -50,6 +50,7 @@ def interrupted(config: TrainConfig, at_step: int) -> Run:
         ("mnist", "sngan", "fp32"),
         ("ring", "wgan", "fp32"),
         ("grid", "r3gan", "fp32"),
+        ("mnist", "began", "fp32"),  # a loss with state
     ],
 )
 def test_stopped_and_resumed_is_bit_equal(tmp_path: Path, data: str, preset: str, precision: str) -> None:

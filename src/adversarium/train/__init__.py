@@ -3,8 +3,15 @@
 from adversarium.config import TrainConfig
 from adversarium.train.ema import Ema
 from adversarium.train.loop import Run, StoppedError, resume, train
-from adversarium.train.objective import CriticSide, critic_side, generator_side
-from adversarium.train.sample import load_generator, sample_run, write_samples
+from adversarium.train.objective import (
+    CriticSide,
+    compiled_critic_side,
+    critic_side,
+    generator_side,
+    latent_parts,
+    modules_of,
+)
+from adversarium.train.sample import TrainedGenerator, load_generator, sample_run, write_samples
 from adversarium.train.step import NonFiniteError, Step
 
 __all__ = [
@@ -15,9 +22,13 @@ __all__ = [
     "Step",
     "StoppedError",
     "TrainConfig",
+    "TrainedGenerator",
+    "compiled_critic_side",
     "critic_side",
     "generator_side",
+    "latent_parts",
     "load_generator",
+    "modules_of",
     "resume",
     "sample_run",
     "train",

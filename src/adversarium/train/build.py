@@ -1,5 +1,6 @@
 """From a configuration to everything that a run needs, resolved and checked before the first step."""
 
+import copy
 import dataclasses
 from dataclasses import dataclass
 
@@ -15,10 +16,19 @@ from adversarium.nets import NETWORKS, Family, parts_of
 from adversarium.presets import PRESETS
 from adversarium.train.checkpoint import Checkpoint, restore_module
 from adversarium.train.ema import Ema
+from adversarium.train.objective import modules_of
 from adversarium.train.optimizers import build_optimizer, optimizer_tensors, restore_optimizer, set_progress
 from adversarium.train.precision import resolve_device, resolve_precision
 from adversarium.train.step import Step
 from adversarium.types import Anneal, Objective, OptimizerSettings, Preset, Scheduled
+
+_DEFAULT_NETWORKS = {
+    # kind of critic, images or vectors
+    ("score", True): "dcgan",
+    ("score", False): "vector-mlp",
+    ("autoencoder", True): "autoencoder",
+    ("autoencoder", False): "vector-autoencoder",
+}
 
 
 def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
@@ -30,8 +40,13 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
     preset = lookup("preset", config.preset, PRESETS)
     network = config.network
     if network == "auto":
-        network = "dcgan" if codec.is_image else "vector-mlp"
+        network = _DEFAULT_NETWORKS[preset.critic_kind, codec.is_image]
     family = lookup("network", network, NETWORKS)
+    if family.critic_kind != preset.critic_kind:
+        raise InputError(
+            f"network is {network!r}, whose critic is of kind {family.critic_kind!r}: {config.preset} wants one of "
+            f"kind {preset.critic_kind!r}, {_DEFAULT_NETWORKS[preset.critic_kind, codec.is_image]!r} say"
+        )
     device = resolve_device(config.device)
     _refuse_idle_options(config, preset)
     if all(getattr(config, name) is None for name in BUDGETS):
@@ -60,8 +75,9 @@ def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
         preset.critic_optimizer.learning_rate,
         preset.critic_optimizer.beta2,
     ]
-    if config.penalty_scale != 1 and not terms:
-        raise InputError(f"penalty_scale is {config.penalty_scale}, and {config.preset} has no penalty to scale")
+    for name in ("penalty_scale", "penalty_fraction"):
+        if getattr(config, name) != 1 and not terms:
+            raise InputError(f"{name} is {getattr(config, name)}, and {config.preset} has no penalty")
     if config.anneal_kimg is not None and not any(isinstance(value, Anneal) for value in scheduled):
         raise InputError(f"anneal_kimg is {config.anneal_kimg}, and {config.preset} anneals nothing")
 
@@ -146,6 +162,7 @@ class Training:
                 **({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}),
             },
             "data": {"stream": self.stream.state()},
+            **{f"objective.{name}": part.state_dict() for name, part in modules_of(self.step.objective).items()},
         }
         return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
 
@@ -164,6 +181,8 @@ class Training:
             ("ema", self.ema.module),
         ):
             restore_module(module, checkpoint.part(name), name, checkpoint.path)
+        for name, part in modules_of(self.step.objective).items():
+            restore_module(part, checkpoint.part(f"objective.{name}"), f"state of {name}", checkpoint.path)
         restore_optimizer(self.step.generator_optimizer, checkpoint.part("generator_optimizer"))
         restore_optimizer(self.step.critic_optimizer, checkpoint.part("critic_optimizer"))
         self.latent.rng.set_state(checkpoint.tensors["rng.latent"])
@@ -212,10 +231,14 @@ def build(config: TrainConfig, source: Source) -> Training:
     latent = Latent(known(config.latent_dim), _seed(config.seed, "latent"), device)
     penalty_rng = _rng(config.seed, "penalty")
     settings = _settings(config, preset)
+    # a copy: what an objective remembers (moving averages of scores, say) belongs to the run
+    objective = copy.deepcopy(_scaled(preset.objective, config))
+    for stateful in modules_of(objective).values():
+        stateful.to(device)
     step = Step(
         generator=generator,
         critic=critic,
-        objective=_scaled(preset.objective, config),
+        objective=objective,
         rule=alternating(known(config.n_critic)),
         critic_optimizer=build_optimizer(settings[0], critic.parameters()),
         generator_optimizer=build_optimizer(settings[1], generator.parameters()),
@@ -225,6 +248,7 @@ def build(config: TrainConfig, source: Source) -> Training:
         rng=penalty_rng,
         batch_size=config.batch_size,
         precision=config.precision,
+        compile=config.compile,
     )
     ema = Ema(generator, config.ema_half_life_kimg * 1000, config.ema_rampup)
     return Training(config, codec, step, ema, stream, latent, penalty_rng, settings)
@@ -237,7 +261,7 @@ def _placed(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _scaled(objective: Objective, config: TrainConfig) -> Objective:
-    """Return the objective with the configured scale and pace of its penalties' weights."""
+    """Return the objective with the configured scale, pace and fraction of its penalties."""
     factor = config.penalty_scale
 
     def scaled(weight: Scheduled) -> Scheduled:
@@ -246,7 +270,10 @@ def _scaled(objective: Objective, config: TrainConfig) -> Objective:
             return _paced(weight, config)
         return weight * factor
 
-    terms = tuple(dataclasses.replace(term, weight=scaled(term.weight)) for term in objective.critic_terms)
+    terms = tuple(
+        dataclasses.replace(term, weight=scaled(term.weight), fraction=term.fraction * config.penalty_fraction)
+        for term in objective.critic_terms
+    )
     return dataclasses.replace(objective, critic_terms=terms)
 
 

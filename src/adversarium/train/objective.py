@@ -1,13 +1,26 @@
 """The objective evaluated on a batch: each named part's mean, with as few passes through the critic as it takes."""
 
-from contextlib import nullcontext
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from adversarium.penalties import GradientPenalty, SecondOrder, at_fake, at_real, slope_of
-from adversarium.types import Critic, Objective, Penalty, Term, at
+from adversarium.penalties import (
+    FromScores,
+    GradientPenalty,
+    Method,
+    at_fake,
+    at_real,
+    scores_and_slope,
+    slope,
+)
+from adversarium.types import Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
+
+AnyPenalty = TypeVar("AnyPenalty", bound=Penalty | GeneratorPenalty)
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,29 @@ class CriticSide:
     fake_scores: Tensor
 
 
+@dataclass(frozen=True)
+class _Slopes:
+    """The gradient penalties of a step: what is worked out before any pass through the critic.
+
+    Attributes:
+        shared: penalties at the samples that the loss evaluates anyway, and on how many rows of each side.
+        placed: penalties at points of their own, and those points.
+        real_rows: how many real samples, the first ones, need a shared slope.
+        fake_rows: likewise for the fake ones.
+        method: how the shared slopes are taken.
+    """
+
+    shared: tuple[tuple[GradientPenalty, int], ...]
+    placed: tuple[tuple[GradientPenalty, Tensor], ...]
+    real_rows: int
+    fake_rows: int
+    method: Method
+
+
+Evaluated = tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]
+"""The loss, real scores, fake scores, and the means of the shared and of the placed penalties."""
+
+
 def critic_side(
     objective: Objective,
     critic: Critic,
@@ -38,55 +74,226 @@ def critic_side(
 ) -> CriticSide:
     """Evaluate loss and penalties on a batch.
 
-    With ``joint`` the real and the fake samples share one forward pass, which is right for every critic without
-    batch statistics. Penalties at the real or the fake samples reuse that pass and one inner gradient.
-    """
-    due = [term for term in objective.critic_terms if step % term.every == 0]
-    slopes_at = {at_real, at_fake} & {_points(term) for term in due}
-    real, fake = real.detach(), fake.detach()
-    slopes: dict[object, Tensor] = {}
-    second_order = SecondOrder()
-    with second_order if slopes_at else nullcontext():
-        if joint and len(slopes_at) != 1:
-            both = torch.cat([real, fake]).requires_grad_(bool(slopes_at))
-            scores = _wide(critic(both))
-            real_scores, fake_scores = scores.split([len(real), len(fake)])
-        else:
-            real_scores = _wide(critic(real.requires_grad_(at_real in slopes_at)))
-            fake_scores = _wide(critic(fake.requires_grad_(at_fake in slopes_at)))
-    if joint and len(slopes_at) == 2:
-        slopes[at_real], slopes[at_fake] = slope_of(scores, both, second_order).split([len(real), len(fake)])
-    elif slopes_at:
-        for points, scored, samples in ((at_real, real_scores, real), (at_fake, fake_scores, fake)):
-            if points in slopes_at:
-                slopes[points] = slope_of(scored, samples, second_order)
+    Penalties at the real or the fake samples reuse the loss's pass and one inner gradient; penalties on scores reuse
+    its scores. A term with a ``fraction`` sees a random share of the batch, at least one sample.
 
-    parts = {"loss": objective.loss.critic(real_scores, fake_scores).mean()}
-    for term in due:
-        shared = slopes.get(_points(term))
-        if shared is not None and isinstance(term.penalty, GradientPenalty):
-            values = term.penalty.value(shared)
-        else:
-            values = term.penalty(critic, real, fake, rng)
-        # every k-th step, k times the weight: the mean gradient is that of a penalty at every step
-        parts[term.name] = values.mean() * (at(term.weight, images) * term.every)
+    Args:
+        objective: the loss and its terms; those with ``critic_latent_terms`` need the generator, see ``Step``.
+        critic: samples to scores.
+        real: ``[B, ...]``.
+        fake: ``[B, ...]``; no gradient reaches the generator.
+        rng: for penalties that draw, and for fractions.
+        step: the number of this critic step, from 0: lazy terms are due at multiples of their interval.
+        images: how many images the critic has been shown, for annealed weights.
+        joint: whether real and fake samples may share a forward pass, which is right for every critic without batch
+            statistics.
+    """
+    return _critic_side(_evaluate, None, objective, critic, real, fake, rng, step=step, images=images, joint=joint)
+
+
+def compiled_critic_side(**options: Any) -> Callable[..., CriticSide]:
+    """Return :func:`critic_side`, same arguments and result, whose passes through the critic are compiled whole.
+
+    Loss and gradient penalties become one graph (``fullgraph=True``), with slopes by ``functional``; penalties of
+    other kinds are evaluated as ever. The first call compiles, which takes a minute or so, and each new combination
+    of shapes and due terms does so again.
+
+    Args:
+        options: further arguments of ``torch.compile`` (``mode``, ``backend``, ``dynamic``).
+    """
+    # fixed shapes: torch 2.13 cannot compile second derivatives of convolutions for a batch size left open
+    options = {"dynamic": False, **options}
+    return partial(_critic_side, torch.compile(_evaluate, fullgraph=True, **options), "functional")
+
+
+def _critic_side(
+    evaluate: Callable[..., Evaluated],
+    method: Method | None,
+    objective: Objective,
+    critic: Critic,
+    real: Tensor,
+    fake: Tensor,
+    rng: torch.Generator | None,
+    *,
+    step: int = 0,
+    images: int = 0,
+    joint: bool = True,
+) -> CriticSide:
+    terms = due(objective.critic_terms, step)
+    real, fake = real.detach(), fake.detach()
+    if any(term.fraction < 1 for term in terms):
+        # the first rows are then a random share, whatever the order of the data
+        real, fake = _shuffled(real, fake, rng)
+    slopes, shared, placed = _plan(terms, real, fake, rng, method)
+    loss, real_scores, fake_scores, at_shared, at_placed = evaluate(objective.loss, critic, real, fake, slopes, joint)
+    means = {**dict(zip(shared, at_shared, strict=True)), **dict(zip(placed, at_placed, strict=True))}
+    parts = {"loss": loss}
+    for term in terms:
+        mean = means.get(term.name)
+        if mean is None:
+            rows = _rows(term, real)
+            seen = (critic, real[:rows], fake[:rows], rng)
+            if isinstance(term.penalty, FromScores):
+                values = term.penalty.from_scores(*seen, real_scores[:rows], fake_scores[:rows])
+            else:
+                values = term.penalty(*seen)
+            mean = values.mean()
+        parts[term.name] = mean * weight_of(term, images)
     return CriticSide(parts, real_scores.detach(), fake_scores.detach())
 
 
-def generator_side(objective: Objective, critic: Critic, real: Tensor | None, fake: Tensor) -> Tensor:
-    """Return the mean of the generator's loss; the real scores are computed only for a loss that reads them."""
+def generator_side(
+    objective: Objective,
+    critic: Critic,
+    real: Tensor | None,
+    fake: Tensor,
+    *,
+    generator: Callable[[Tensor], Tensor] | None = None,
+    codes: Tensor | None = None,
+    rng: torch.Generator | None = None,
+    step: int = 0,
+    images: int = 0,
+) -> dict[str, Tensor]:
+    """Return the generator's loss and the terms that are due, as weighted means; their sum is what it minimises.
+
+    The real scores are computed only for a loss that reads them. ``generator`` and ``codes`` (``fake`` is what it made
+    of them) are needed where the objective has generator terms.
+    """
     real_scores = None
     if objective.loss.generator_needs_real:
         assert real is not None
         with torch.no_grad():
             real_scores = _wide(critic(real))
-    return objective.loss.generator(real_scores, _wide(critic(fake))).mean()
+    parts = {"loss": objective.loss.generator(real_scores, _wide(critic(fake))).mean()}
+    if objective.generator_terms:
+        assert generator is not None
+        assert codes is not None
+        parts |= latent_parts(objective.generator_terms, generator, critic, codes, fake, rng, step=step, images=images)
+    return parts
+
+
+def latent_parts(
+    terms: tuple[Term[GeneratorPenalty], ...],
+    generator: Callable[[Tensor], Tensor],
+    critic: Critic,
+    codes: Tensor,
+    fake: Tensor,
+    rng: torch.Generator | None,
+    *,
+    step: int,
+    images: int,
+) -> dict[str, Tensor]:
+    """Return the weighted means of the penalties that are due and that look at the generator."""
+    parts = {}
+    for term in due(terms, step):
+        rows = _rows(term, codes)  # codes come in no order: the first rows are a random share
+        values = term.penalty(generator, critic, codes[:rows], fake[:rows], rng)
+        parts[term.name] = values.mean() * weight_of(term, images)
+    return parts
+
+
+def modules_of(objective: Objective) -> dict[str, nn.Module]:
+    """Return the parts of an objective that have state, by a name to save them under."""
+    named: dict[str, object] = {
+        "loss.critic": objective.loss.critic,
+        "loss.generator": objective.loss.generator,
+        **{f"critic.{term.name}": term.penalty for term in objective.critic_terms},
+        **{f"critic.{term.name}": term.penalty for term in objective.critic_latent_terms},
+        **{f"generator.{term.name}": term.penalty for term in objective.generator_terms},
+    }
+    return {name: part for name, part in named.items() if isinstance(part, nn.Module)}
+
+
+def due(terms: tuple[Term[AnyPenalty], ...], step: int) -> list[Term[AnyPenalty]]:
+    """Return the terms that are evaluated at a step."""
+    return [term for term in terms if step % term.every == 0]
+
+
+def weight_of(term: Term[Any], images: int) -> float:
+    """Return a term's weight at a step at which it is due."""
+    # every k-th step, k times the weight: the mean gradient is that of a penalty at every step
+    return at(term.weight, images) * term.every
+
+
+def _plan(
+    terms: list[Term[Penalty]], real: Tensor, fake: Tensor, rng: torch.Generator | None, method: Method | None
+) -> tuple[_Slopes, list[str], list[str]]:
+    """Sort the gradient penalties, and draw the points of those that have their own."""
+    shared: dict[str, tuple[GradientPenalty, int]] = {}
+    placed: dict[str, tuple[GradientPenalty, Tensor]] = {}
+    for term in terms:
+        if isinstance(penalty := term.penalty, GradientPenalty):
+            if method is not None:
+                penalty = replace(penalty, method=method)
+            rows = _rows(term, real)
+            methods = {each.method for each, _ in shared.values()} or {penalty.method}
+            if penalty.points in (at_real, at_fake) and methods == {penalty.method}:
+                shared[term.name] = (penalty, rows)
+            else:
+                placed[term.name] = (penalty, penalty.points(real[:rows], fake[:rows], rng))
+    slopes = _Slopes(
+        shared=tuple(shared.values()),
+        placed=tuple(placed.values()),
+        real_rows=max((rows for penalty, rows in shared.values() if penalty.points is at_real), default=0),
+        fake_rows=max((rows for penalty, rows in shared.values() if penalty.points is at_fake), default=0),
+        method=next(iter(shared.values()))[0].method if shared else "exact",
+    )
+    return slopes, list(shared), list(placed)
+
+
+def _evaluate(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: _Slopes, joint: bool) -> Evaluated:
+    """Return what takes passes through the critic. It draws nothing and decides by shapes alone: compile takes it."""
+    n_real, n_fake = slopes.real_rows, slopes.fake_rows
+    if joint:
+        real_scores, fake_scores, slope_real, slope_fake = _joint(critic, real, fake, n_real, n_fake, slopes.method)
+    else:
+        real_scores, slope_real = _apart(critic, real, n_real, slopes.method)
+        fake_scores, slope_fake = _apart(critic, fake, n_fake, slopes.method)
+    at_shared = [
+        penalty.value((slope_real if penalty.points is at_real else slope_fake)[:n]).mean()
+        for penalty, n in slopes.shared
+    ]
+    at_placed = [penalty.value(slope(critic, points, penalty.method)).mean() for penalty, points in slopes.placed]
+    return loss.critic(real_scores, fake_scores).mean(), real_scores, fake_scores, at_shared, at_placed
+
+
+def _joint(
+    critic: Critic, real: Tensor, fake: Tensor, n_real: int, n_fake: int, method: Method
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return both sides' scores, and the slopes at the first rows: one pass for those, one for all others."""
+    steep, plain = torch.cat([real[:n_real], fake[:n_fake]]), torch.cat([real[n_real:], fake[n_fake:]])
+    slopes = real.new_empty(0)
+    pieces = []
+    if len(steep):
+        scores, slopes = scores_and_slope(critic, steep, method)
+        pieces.append(_wide(scores))
+    if len(plain):
+        pieces.append(_wide(critic(plain)))
+    # in the order: sloped real, sloped fake, other real, other fake
+    parts = torch.cat(pieces).split([n_real, n_fake, len(real) - n_real, len(fake) - n_fake])
+    slope_real, slope_fake = slopes.split([n_real, n_fake])
+    return torch.cat([parts[0], parts[2]]), torch.cat([parts[1], parts[3]]), slope_real, slope_fake
+
+
+def _apart(critic: Critic, samples: Tensor, n: int, method: Method) -> tuple[Tensor, Tensor]:
+    """Return one side's scores, and the slopes at its first rows."""
+    if n == len(samples):
+        scores, slopes = scores_and_slope(critic, samples, method)
+        return _wide(scores), slopes
+    return _wide(critic(samples)), slope(critic, samples[:n], method) if n else samples.new_empty(0)
+
+
+def _rows(term: Term[Any], samples: Tensor) -> int:
+    return math.ceil(term.fraction * len(samples))
+
+
+def _shuffled(real: Tensor, fake: Tensor, rng: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Return both sides' rows in one random order: pairs stay pairs."""
+    device = rng.device if rng is not None else real.device
+    order = torch.randperm(len(real), generator=rng, device=device).to(real.device)
+    return real[order], fake[order]
 
 
 def _wide(scores: Tensor) -> Tensor:
     """Return scores in float32 at least: what follows is a mean over the batch."""
     return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
-
-
-def _points(term: Term[Penalty]) -> object:
-    return term.penalty.points if isinstance(term.penalty, GradientPenalty) else None

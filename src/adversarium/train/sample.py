@@ -115,7 +115,7 @@ def write_samples(path: Path, samples: npt.NDArray[Any], *, force: bool = False)
     In a ``.npz`` images stand as ``images``, uint8 ``[N, H, W, C]``, vectors as ``vectors``, float32 ``[N, D]``.
 
     Raises:
-        InputError: as :func:`check_writable`.
+        InputError: as ``check_writable``.
     """
     check_writable(path, force=force)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,9 +8,22 @@ from torch import Tensor, nn
 
 from adversarium.errors import InputError
 from adversarium.nets import parts_of
-from adversarium.train.objective import critic_side, generator_side
+from adversarium.train.objective import compiled_critic_side, critic_side, generator_side, latent_parts
 from adversarium.train.precision import autocast
 from adversarium.types import Constraint, GameRule, Objective
+
+
+class _Autocast(nn.Module):
+    """A network evaluated in a precision; penalties on weights find its modules."""
+
+    def __init__(self, network: nn.Module, precision: str, device: torch.device, *, wide: bool) -> None:
+        super().__init__()
+        self.network, self.precision, self.device, self.wide = network, precision, device, wide
+
+    def forward(self, x: Tensor) -> Tensor:
+        with autocast(self.precision, self.device):
+            result: Tensor = self.network(x)
+        return result.float() if self.wide else result
 
 
 class NonFiniteError(ArithmeticError):
@@ -44,6 +57,8 @@ class Step:
         joint: whether real and fake samples may share a forward pass of the critic. ``None``: unless it has batch
             norm. Give ``False`` for a critic that couples the samples of a batch in another way.
         precision: ``fp32``, or ``bf16`` for bf16 autocast in both networks (losses and penalties stay in float32).
+        compile: evaluate both players' sides by ``torch.compile``, the critic's objective as one graph. The first
+            steps take a minute or so; it needs a C++ compiler (a CPU) or Triton (a GPU).
 
     Raises:
         InputError: the players share a parameter, or a penalised critic has batch norm.
@@ -65,6 +80,7 @@ class Step:
         constraints: tuple[Constraint, ...] = (),
         joint: bool | None = None,
         precision: str = "fp32",
+        compile: bool = False,
     ) -> None:
         self.generator = generator
         self.critic = critic
@@ -78,11 +94,17 @@ class Step:
         self._real = real
         self._latent = latent
         self._rng = rng
-        self._precision = precision
         self._images = 0
         self._last_real: Tensor | None = None
         self._measured: dict[str, list[tuple[int, Tensor]]] = {}
         self._device = next(critic.parameters()).device
+        self._score = _Autocast(critic, precision, self._device, wide=False)
+        generate = _Autocast(generator, precision, self._device, wide=True)
+        self._generate: Callable[[Tensor], Tensor] = torch.compile(generate, dynamic=False) if compile else generate
+        self._critic_side = compiled_critic_side() if compile else critic_side
+        self._answer: Callable[[Tensor], Tensor] = (
+            torch.compile(self._score, dynamic=False) if compile else self._score
+        )
         batch_norm = "batch_norm" in parts_of(critic)
         # one pass for real and fake changes no score where samples do not meet inside the critic
         self._joint = not batch_norm if joint is None else joint
@@ -113,11 +135,11 @@ class Step:
         return means
 
     def _critic_gradients(self) -> None:
-        real = self._real(self.batch_size)
+        real, codes = self._real(self.batch_size), self._latent(self.batch_size)
         with torch.no_grad():
-            fake = self._generate(self.batch_size)
+            fake = self._generate(codes)
         self.critic_optimizer.zero_grad(set_to_none=True)
-        side = critic_side(
+        side = self._critic_side(
             self.objective,
             self._score,
             real,
@@ -127,10 +149,19 @@ class Step:
             images=self._images,
             joint=self._joint,
         )
-        total = torch.stack(list(side.parts.values())).sum()
-        for name, value in side.parts.items():
+        parts = side.parts | latent_parts(
+            self.objective.critic_latent_terms,
+            self._generate,
+            self._score,
+            codes,
+            fake,
+            self._rng,
+            step=self.critic_steps,
+            images=self._images,
+        )
+        for name, value in parts.items():
             self._measure(f"critic_{name}", value)
-        total.backward()
+        torch.stack(list(parts.values())).sum().backward()
         self._measure_gradients("critic", self.critic)
         real_score, fake_score = side.real_scores.mean(), side.fake_scores.mean()
         self._measure("real_score", real_score)
@@ -147,25 +178,26 @@ class Step:
         for parameter in moving:
             parameter.requires_grad_(False)
         try:
-            fake = self._generate(self.batch_size)
-            loss = generator_side(self.objective, self._score, self._last_real, fake)
-            self._measure("generator_loss", loss)
-            loss.backward()
+            codes = self._latent(self.batch_size)
+            fake = self._generate(codes)
+            parts = generator_side(
+                self.objective,
+                self._answer,
+                self._last_real,
+                fake,
+                generator=self._generate,
+                codes=codes,
+                rng=self._rng,
+                step=self.steps - 1,
+                images=self._images,
+            )
+            for name, value in parts.items():
+                self._measure(f"generator_{name}", value)
+            torch.stack(list(parts.values())).sum().backward()
         finally:
             for parameter in moving:
                 parameter.requires_grad_(True)
         self._measure_gradients("generator", self.generator)
-
-    def _generate(self, n: int) -> Tensor:
-        codes = self._latent(n)
-        with autocast(self._precision, self._device):
-            samples: Tensor = self.generator(codes)
-        return samples.float()
-
-    def _score(self, samples: Tensor) -> Tensor:
-        with autocast(self._precision, self._device):
-            scores: Tensor = self.critic(samples)
-        return scores
 
     def _measure(self, name: str, value: Tensor) -> None:
         value = value.detach()
