@@ -3,16 +3,21 @@
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import takewhile
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from adversarium.cli.members import KINDS
 from adversarium.cli.parser import Parser
 from adversarium.constraints import CONSTRAINTS
-from adversarium.errors import lookup
-from adversarium.losses import LOSSES
+from adversarium.errors import InputError, lookup
+from adversarium.games.dirac import dirac_verdict
+from adversarium.losses import LOSSES, nonsaturating
 from adversarium.penalties import PENALTIES
-from adversarium.types import Anneal, OptimizerSettings, Preset, Scheduled
+from adversarium.types import Anneal, Critic, Loss, OptimizerSettings, Penalty, Preset, Scheduled, Term, at
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -22,21 +27,26 @@ def run(arguments: Sequence[str]) -> int:
     options = parser.parse(arguments)
 
     lookup("name", options.name, {name: None for members in KINDS.values() for name in members})
-    pages = [
-        _page(kind, options.name, members[options.name]) for kind, members in KINDS.items() if options.name in members
-    ]
+    pages = [page(kind, options.name) for kind, members in KINDS.items() if options.name in members]
     print("\n\n".join(pages))
     return 0
 
 
-def _page(kind: str, name: str, member: Any) -> str:
-    singular = {"losses": "loss", "penalties": "penalty"}.get(kind, kind[:-1])
-    title = f"{name} ({singular})"
+def page(kind: str, name: str) -> str:
+    """Return what the command prints on a member. The documentation's catalogue is made of these pages."""
+    member = KINDS[kind][name]
+    *adjectives, noun = kind.split("-")
+    singular = {"losses": "loss", "penalties": "penalty"}.get(noun, noun[:-1])
+    title = f"{name} ({' '.join([*adjectives, singular])})"
     lines = [title, "=" * len(title)]
     if isinstance(member, Preset):
         lines += _preset(name, member)
     elif callable(member):
         lines += [inspect.getdoc(member) or "", "Defaults:", f"    {_signature(name, member)}"]
+        if kind in ("losses", "misprints"):
+            lines += ["", *_on_the_dirac_game(member())]
+        elif kind == "penalties":
+            lines += ["", *_on_the_dirac_game(nonsaturating(), member(), " (with the non-saturating loss)")]
     else:
         norm = "batch norm in both, unless the preset excludes it" if member.batch_norm else "no normalisation"
         lines += [
@@ -60,6 +70,8 @@ def _preset(name: str, preset: Preset) -> list[str]:
         for player, parts in (("critic", preset.critic_without), ("generator", preset.generator_without))
         for part in sorted(parts)
     ]
+    if preset.critic_kind != "score":
+        excluded.insert(0, f"the critic is an {preset.critic_kind}")
     terms = [f"{term.name}, weight {_scheduled(term.weight)}" for term in preset.objective.critic_terms]
     facts = {
         "Loss": _call(preset.objective.loss.name, preset.objective.loss.arguments),
@@ -75,6 +87,7 @@ def _preset(name: str, preset: Preset) -> list[str]:
     lines = [preset.summary, ""]
     for label, text in facts.items():
         lines += textwrap.wrap(f"{label + ':':13}{text}", width=110, subsequent_indent=" " * 13)
+    lines += ["", *_preset_on_the_dirac_game(preset)]
     used: dict[str, Mapping[str, Any]] = {
         preset.objective.loss.name: LOSSES,
         **{term.name: PENALTIES for term in preset.objective.critic_terms},
@@ -83,6 +96,44 @@ def _preset(name: str, preset: Preset) -> list[str]:
     for member, members in used.items():
         lines += ["", f"{member}:", *_section(members[member], "Formula"), *_section(members[member], "Convention")]
     return [*lines, "", f"Train with: adversarium train mnist --preset {name}"]
+
+
+def _preset_on_the_dirac_game(preset: Preset) -> list[str]:
+    objective = preset.objective
+    changing = [each.name for each in preset.constraints if each.when == "build"]
+    if changing:
+        return _dirac_lines(f"not computed: {', '.join(changing)} makes another function of the critic")
+    if objective.critic_latent_terms or objective.generator_terms:
+        return _dirac_lines("not computed: a term needs a generator of codes")
+    terms = objective.critic_terms
+    annealed = any(isinstance(term.weight, Anneal) for term in terms)
+    # a partial, not a closure: the game copies the penalties, so that their moving averages stay as they are
+    penalty = partial(_weighted_sum, terms) if terms else None
+    return _on_the_dirac_game(objective.loss, penalty, " (at the weights of the start)" if annealed else "")
+
+
+def _weighted_sum(
+    terms: tuple[Term[Penalty], ...], critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
+) -> Tensor:
+    return torch.stack([at(term.weight, 0) * term.penalty(critic, real, fake, rng) for term in terms]).sum(0)
+
+
+_OF_AN_AUTOENCODER = ("ebgan", "began")
+"""Losses whose scores are reconstruction errors, which ψ·x is not."""
+
+
+def _on_the_dirac_game(loss: Loss, penalty: Penalty | None = None, note: str = "") -> list[str]:
+    """Return what the members do near the equilibrium of the smallest game, or why that is not known."""
+    if loss.name in _OF_AN_AUTOENCODER:
+        return _dirac_lines("not computed: the critic is an autoencoder")
+    try:
+        return _dirac_lines(dirac_verdict(loss, penalty) + note)
+    except InputError as error:
+        return _dirac_lines(f"not computed: {error}")
+
+
+def _dirac_lines(verdict: str) -> list[str]:
+    return textwrap.wrap(f"On the Dirac game: {verdict}", width=110, subsequent_indent=" " * 4)
 
 
 def _call(name: str, arguments: Mapping[str, object]) -> str:

@@ -7,16 +7,20 @@ from typing import Any
 from adversarium.constraints import CONSTRAINTS
 from adversarium.data import DATASETS
 from adversarium.games import GAMES
-from adversarium.losses import LOSSES
+from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS
 from adversarium.nets import NETWORKS, Family
-from adversarium.penalties import PENALTIES
+from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
 from adversarium.presets import PRESETS
 from adversarium.types import Preset
 
 KINDS: dict[str, Mapping[str, Any]] = {
     "presets": PRESETS,
     "losses": LOSSES,
+    "class-losses": CLASS_LOSSES,
+    "distances": DISTANCES,
+    "misprints": MISPRINTS,
     "penalties": PENALTIES,
+    "generator-penalties": GENERATOR_PENALTIES,
     "constraints": CONSTRAINTS,
     "games": GAMES,
     "networks": NETWORKS,
