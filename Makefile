@@ -10,7 +10,7 @@ READY := .venv/.ready
 NEEDS := adversarium needs Python 3.10 or newer: make PYTHON=/path/to/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test slow lint bench clean distclean
+.PHONY: help setup run test slow lint docs bench clean distclean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,11 +51,14 @@ lint: $(READY)  ## style, format, types and the order of imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)  ## the documentation, in build/docs; a warning or an undocumented public name is an error
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -n -W --keep-going docs build/docs $(ARGS)
+
 bench: $(READY)  ## every benchmark, one after the other
 	@set -e; for bench in $(sort $(wildcard benchmarks/bench_*.py)); do echo "== $$bench"; $(BIN)/python $$bench $(ARGS); done
 
 clean:  ## remove caches and build outputs (runs and studies stay)
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf build dist docs/catalogue .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find src tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## clean, and remove .venv

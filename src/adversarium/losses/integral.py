@@ -125,8 +125,8 @@ def sinkhorn(order: float = 2.0, blur: float = 0.05, iterations: int = 100) -> D
         few for a small blur the value of each OT is a lower bound. The gradient is that of the plan held constant
         (the envelope theorem): no graph through the iterations, and no second derivatives. 0 for equal sets. Between
         independent batches of one distribution it is positive: a batch is not the distribution. ε is never so small
-        that the largest cost's rounding errors exceed it (at p = 2 in float32, a blur of 1/500 of the extent). Every sample
-        is coupled to the whole batch.
+        that the largest cost's rounding errors exceed it (at p = 2 in float32, a blur of 1/500 of the extent). Every
+        sample is coupled to the whole batch.
     Elsewhere:
         ``order`` times ``geomloss.SamplesLoss("sinkhorn", p=order, blur=blur)``, whose cost is ‖x - y‖^p / p,
         where that has converged (its default takes few steps; ``scaling=0.99`` takes enough).
