@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from adversarium.constraints import clip
 from adversarium.errors import InputError
 from adversarium.games import alternating
+from adversarium.nets.autoencoder import AutoencoderCritic
 from adversarium.presets import PRESETS
 from adversarium.train import NonFiniteError, Step
 from adversarium.types import at
@@ -16,12 +17,14 @@ from adversarium.types import at
 BATCH, LATENT = 8, 5
 
 
-def networks(seed: int, *, batch_norm: bool) -> tuple[nn.Module, nn.Module]:
+def networks(seed: int, *, batch_norm: bool, critic_kind: str = "score") -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(seed)
     norm = (lambda n: nn.BatchNorm1d(n)) if batch_norm else (lambda n: nn.Identity())
     generator = nn.Sequential(nn.Linear(LATENT, 12), norm(12), nn.ReLU(), nn.Linear(12, 3))
-    critic = nn.Sequential(nn.Linear(3, 12), norm(12), nn.LeakyReLU(0.2), nn.Linear(12, 1), nn.Flatten(0))
-    return generator, critic
+    body = [nn.Linear(3, 12), norm(12), nn.LeakyReLU(0.2)]
+    if critic_kind == "autoencoder":
+        return generator, AutoencoderCritic(nn.Sequential(*body, nn.Linear(12, 2)), nn.Linear(2, 3))
+    return generator, nn.Sequential(*body, nn.Linear(12, 1), nn.Flatten(0))
 
 
 class Draws:
@@ -42,7 +45,7 @@ def step_of(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Dr
     arguments = {
         "generator": generator,
         "critic": critic,
-        "objective": preset.objective,
+        "objective": copy.deepcopy(preset.objective),  # its state belongs to the run
         "rule": alternating(preset.n_critic),
         "critic_optimizer": torch.optim.Adam(critic.parameters(), lr=1e-2),
         "generator_optimizer": torch.optim.Adam(generator.parameters(), lr=1e-2),
@@ -57,7 +60,7 @@ def step_of(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Dr
 
 def twin(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Draws, steps: int) -> None:
     """Train as a textbook would: every forward apart, every graph kept."""
-    preset, objective = PRESETS[preset_name], PRESETS[preset_name].objective
+    preset, objective = PRESETS[preset_name], copy.deepcopy(PRESETS[preset_name].objective)
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=1e-2)
     generator_optimizer = torch.optim.Adam(generator.parameters(), lr=1e-2)
     for _ in range(steps):
@@ -83,7 +86,8 @@ def twin(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Draws
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_hundred_steps_beside_the_slow_twin(preset: str) -> None:
     batch_norm = not PRESETS[preset].critic_without
-    ours, theirs = networks(3, batch_norm=batch_norm), networks(3, batch_norm=batch_norm)
+    kind = PRESETS[preset].critic_kind
+    ours, theirs = (networks(3, batch_norm=batch_norm, critic_kind=kind) for _ in range(2))
     for critic in (ours[1], theirs[1]):
         for constraint in PRESETS[preset].constraints:
             if constraint.when == "build":

@@ -13,8 +13,12 @@ def clip(bound: float = 0.01) -> Constraint:
     Formula:
         w <- min(max(w, -c), c), after every optimizer step
     Convention:
-        Every parameter of the critic, biases and normalisation included, as in the authors' code. The bound fixes
-        some Lipschitz constant, not 1: the critic's loss is the distance up to an unknown factor.
+        Every parameter of the critic, biases and normalisation included. The bound fixes some Lipschitz constant, not
+        1: the critic's loss is the distance up to an unknown factor.
+    Elsewhere:
+        The same box on every parameter: martinarjovsky/WassersteinGAN ``main.py`` (the authors') and torchgan
+        ``WassersteinDiscriminatorLoss(clip=...)`` *before* each critic step, so that the generator meets weights one
+        step outside; igul222/improved_wgan_training and PyTorch-StudioGAN after it, as here.
     Use when:
         To reproduce ``wgan``. ``wgan-gp`` and ``spectral_norm`` waste less of the critic's capacity.
     Paper:

@@ -23,7 +23,8 @@ def gradient_normalisation() -> Constraint:
         which keeps its parameters and its state_dict: it works under ``torch.no_grad``, not under
         ``torch.inference_mode``.
     Elsewhere:
-        The authors' code has no guard where slope and score are both 0, and gives NaN there.
+        Equal, but for the guard: the authors' basiclab/GNGAN-PyTorch ``normalize_gradient``, s/(‖∇s‖ + |s|) with the
+        gradient of the norm; 0/0 = NaN where slope and score are 0.
     Use when:
         A bounded critic without a weight to tune, at the cost of a gradient penalty at every sample: the
         generator's step has second derivatives too. With the hinge or the non-saturating loss.

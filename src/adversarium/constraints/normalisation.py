@@ -51,6 +51,10 @@ def spectral_norm(n_power_iterations: int = 1) -> Constraint:
     Convention:
         torch's parametrisation. A convolution's σ is that of the reshaped kernel, as in the paper, not of the
         operator.
+    Elsewhere:
+        torch's parametrisation starts with 15 power iterations; torch-mimicry ``SNConv2d``, torchgan
+        ``SpectralNorm2d``, BigGAN-PyTorch ``SN`` and the authors' sngan_projection start from a random vector with
+        none: they equal it once the iteration has converged. All reshape a kernel to [out, rest].
     Use when:
         A cheap bound on the critic with the hinge or the non-saturating loss (``sngan``).
     Paper:

@@ -15,9 +15,13 @@ def minimax() -> Loss:
         critic:    -log σ(r) - log(1 - σ(s))
         generator: log(1 - σ(s))
     Convention:
-        Libraries often call the non-saturating loss "minimax". This one saturates: its gradient by the score is
-        -σ(s), which vanishes when the critic rejects a sample with confidence. At the optimal critic
-        log(p/q) the critic's value is log 4 - 2·JS(p, q).
+        It saturates: its gradient by the score is -σ(s), which vanishes when the critic rejects a sample with
+        confidence. At the optimal critic log(p/q) the critic's value is log 4 - 2·JS(p, q).
+    Elsewhere:
+        Equal: NVlabs/stylegan2 ``G_logistic``; torchgan ``minimax_generator_loss(nonsaturating=False)``.
+        tensorflow/gan ``minimax_generator_loss`` has this gradient (its value is softplus(-1) lower), but its critic
+        smooths the real labels by default (``label_smoothing=0.25``). torch-mimicry's ``minimax_loss_gen`` and
+        torchgan's ``MinimaxGeneratorLoss()`` are ``nonsaturating``.
     Use when:
         To study why GANs fail to start. Take ``nonsaturating`` to train one.
     Paper:
@@ -36,7 +40,12 @@ def nonsaturating() -> Loss:
         generator: -log σ(s)
     Convention:
         The gradient by the score is -σ(-s): close to -1 for a rejected sample, where the minimax loss has none.
-        Code that writes -log(sigmoid(s) + 1e-8) loses that gradient (-9e-6 at s = -30); this does not.
+    Elsewhere:
+        Equal: NVlabs/stylegan3 ``StyleGAN2Loss``, PyTorch-StudioGAN ``d_logistic`` and ``d_vanilla``, BigGAN-PyTorch
+        ``loss_dcgan_*``, google/compare_gan ``non_saturating``, torch-mimicry ``minimax_loss_*``, torchgan's default
+        minimax. torch-mimicry's ``ns_loss_gen`` is -log(sigmoid(s) + 1e-8), which loses that gradient below s = -18
+        (-9e-6 at s = -30). Half for the critic: taming-transformers ``vanilla_d_loss`` (its generator's side is -s,
+        the hinge's).
     Use when:
         A plain, robust default; with the ``r1`` penalty it trains most image GANs.
     Paper:
@@ -57,9 +66,14 @@ def least_squares(fake: float = 0.0, real: float = 1.0, target: float = 1.0, sca
         critic:    scale/2 · ((r - b)² + (s - a)²)
         generator: scale/2 · (s - c)²
     Convention:
-        The paper's ½ is kept; ``scale=2`` drops it, as many tutorials do. The coding (a, b, c) = (0, 1, 1) is the
-        common one. The optimal critic is (b·p + a·q)/(p + q); with (-1, 1, 0) the generator's value there, plus the
-        same term on real data, which has no gradient for it, is half the Pearson χ² divergence of p + q from 2q.
+        The paper's ½ is kept; ``scale=2`` drops it. The coding (a, b, c) = (0, 1, 1) is the common one. The optimal
+        critic is (b·p + a·q)/(p + q); with (-1, 1, 0) the generator's value there, plus the same term on real data,
+        which has no gradient for it, is half the Pearson χ² divergence of p + q from 2q.
+    Elsewhere:
+        Equal: torchgan and tensorflow/gan ``least_squares_*``, PyTorch-StudioGAN ``d_ls``. ``scale=2``: BasicSR
+        (lsgan). PyTorch-GAN ``lsgan.py`` halves the critic only: twice our generator. google/compare_gan takes
+        sigmoid(score) first. google/lecam-gan ``loss_ls_*``: codes 1 for fake, -1 for real, target 0 (up = fake),
+        without the ½. The author's code (xudonmao/LSGAN) has the ½, sums over the batch, and comes in both codings.
     Use when:
         Scores should stay bounded and the gradient should grow with the error: image translation, vocoders.
     Paper:
@@ -82,6 +96,11 @@ def hinge() -> Loss:
         generator: -s
     Convention:
         The optimal critic is sign(p - q), and the critic's minimum 2 - 2·TV(p, q), TV = ½Σ|p - q|.
+    Elsewhere:
+        Equal: pfnet-research/sngan_projection ``loss_hinge_*`` (the authors'), BigGAN-PyTorch, PyTorch-StudioGAN,
+        google/compare_gan, torch-mimicry, tensorflow/gan ``wasserstein_hinge_*``. Half for the critic, equal for the
+        generator: taming-transformers ``hinge_d_loss``. With the score's sign turned (up = fake):
+        lucidrains/stylegan2-pytorch ``hinge_loss``, ``gen_hinge_loss``.
     Use when:
         The critic is spectrally normalised, or large and easily too strong.
     Paper:

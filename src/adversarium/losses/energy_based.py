@@ -24,6 +24,10 @@ def ebgan(margin: float = 1.0) -> Loss:
         paper p = q, its value is m, and the energy is any constant between 0 and m. The margin is in the energy's
         units: the paper chooses one for each data set, and 1 is for errors averaged over pixels in [-1, 1]. Errors
         summed over pixels want one in proportion.
+    Elsewhere:
+        Equal with score = -energy: torchgan ``energy_based_*`` (margin 80 by default), wiseodd/generative-models
+        ``ebgan_pytorch.py`` (margin 5). PyTorch-GAN ``ebgan.py`` takes the hinge of the batch's mean energy: equal
+        only where all of a batch's energies lie on one side of the margin (its own: max(1, batch/64)).
     Use when:
         The critic is an autoencoder. With the pulling-away penalty on its codes where fakes look alike.
     Paper:
@@ -96,6 +100,10 @@ def began(gamma: float = 0.5, rate: float = 1e-3) -> Loss:
         with the networks', and call the factory once for each run. It moves in training mode only, and not under
         ``torch.no_grad``. The paper takes E L(G) in k's update from the generator's batch, this one from the
         critic's. ``rate`` suits errors averaged over pixels.
+    Elsewhere:
+        Equal with score = -error: torchgan ``boundary_equilibrium_*`` (γ 0.75 by default), PyTorch-GAN ``began.py``
+        (γ 0.75), carpedm20/BEGAN-tensorflow ``trainer.py`` (γ 0.5); in all, k starts at 0, moves by 0.001 and is
+        clipped to [0, 1]. wiseodd/generative-models ``began_pytorch.py`` does not clip k.
     Use when:
         The critic is an autoencoder without batch norm, and a smooth progress measure is wanted. Lower ``gamma``
         gives cleaner and less varied samples.

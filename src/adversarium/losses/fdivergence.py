@@ -181,6 +181,11 @@ def f_divergence(divergence: str = "kl", alpha: float | None = None, saturating:
         ``neyman`` at -1, twice ``squared_hellinger`` at ½ (the default). Its score is log(p/q) for every α; the
         paper's output activation for it differs (g = v). Many of these grow exponentially: where the true
         value exceeds the dtype's range it is infinite, never NaN.
+    Elsewhere:
+        nowozin/mlss2018-madrid-gan (an author's notebook, ``ConjugateDualFunction``): kl, pearson, jensen and gan are
+        equal, the generator's -E f*(T) too; klrev, neyman and hellinger have -e^v for our -e^(-v) (up = fake), and
+        call ``torch.nn.functional.exp``, which current torch lacks. wiseodd/generative-models ``f_gan_pytorch.py``:
+        the same signs as there, and ½tanh v for the total variation as here.
     Use when:
         To choose between covering all modes (``kl``) and avoiding bad samples (``reverse_kl``). Unbounded
         ones need a critic kept tame by a penalty; ``jensen_shannon``, ``gan`` and ``total_variation`` are bounded.

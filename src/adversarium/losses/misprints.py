@@ -150,6 +150,8 @@ def epsilon_log(eps: float = 1e-8) -> Loss:
         The defect: at a score where σ is below ε = ``eps`` the logarithm is flat. The generator's gradient at s = -30
         is -9e-6 instead of -1: the samples that need it most get none. In float32 1 - σ(s) is moreover 0 from
         s = 17 on. As ε goes to 0 it is ``nonsaturating``.
+    Elsewhere:
+        torch-mimicry's ``ns_loss_gen`` is its generator's side.
     Use when:
         Never to train. Take ``nonsaturating``, which is exact at any score.
     Paper:

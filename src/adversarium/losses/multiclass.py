@@ -18,10 +18,14 @@ def multiclass_hinge() -> ClassLoss:
         generator: m(D(G), y)
     Convention:
         Scores are [B, K + 1] with "fake" in the last column, labels [B] from 0 to K - 1; the generator's labels are
-        those that it was asked for. The generator's side has a margin too: where a fake is classified as its class
-        by more than 1 it has no gradient. With K = 1 and the binary score D_0 - D_fake the critic's side is
-        ``hinge``'s and the generator's is max(0, 1 - s). The authors weight the generator's side and add feature
-        matching to it, which is not in here.
+        those that it was asked for. The generator's side has a margin too: where a fake is classified as its class by
+        more than 1 it has no gradient. With K = 1 and the binary score D_0 - D_fake the critic's side is ``hinge``'s
+        and the generator's is max(0, 1 - s).
+    Elsewhere:
+        Equal for both players: PyTorch-StudioGAN ``crammer_singer_loss`` (its generator's side times mh_lambda); the
+        authors' ilyakava/BigGAN-PyTorch ``crammer_singer_criterion`` under ``mh_loss`` (generator: weighted, plus
+        feature matching). Its ``mh_csc_loss`` has another generator, max(0, 1 - max_{c≠fake} D_c + D_fake), which asks
+        only for "not fake".
     Use when:
         Labelled data, when one network should be both critic and classifier.
     Paper:

@@ -36,8 +36,8 @@ def relativistic(
         e^(-gap) - 1 (exponential), or any callable: a falling convex cost of the gap
     Convention:
         ``paired`` is the published RSGAN and R3GAN's loss, ``average`` RaSGAN. ``average`` is the sum of its halves,
-        as in the paper; the author's code takes their mean (``scale=0.5``). ``least_squares`` has no ½. The means
-        run over every score of the local batch, real and fake apart. The real half of the average generator reaches
+        as in the paper; ``scale=0.5`` makes it their mean. ``least_squares`` has no ½. The means run
+        over every score of the local batch, real and fake apart. The real half of the average generator reaches
         the generator through E s; ``generator_real_term=False`` drops it, which is what many tutorials print as
         "RSGAN". ``all_pairs`` has the expectation of ``paired`` with the least variance of all unbiased estimates;
         N scores take N² numbers of memory, so it is not for patch critics. Adding a constant to the critic changes
@@ -47,6 +47,14 @@ def relativistic(
         of disjoint data wins without end: that leaves Jensen-Shannon and GAN (``logistic``), Pearson
         (``least_squares`` after an affine change), squared Hellinger (``exponential``, may overflow to +infinity)
         and total variation (not convex); KL, reverse KL, Neyman and Jeffreys are not bounded.
+    Elsewhere:
+        Paired, equal: brownvc/R3GAN ``AdversarialTraining``; the author's AlexiaJM/RelativisticGAN ``loss_D == 5``.
+        PyTorch-GAN ``relativistic_gan.py``: an equal critic (the mean of two equal halves), but the generator's
+        relativistic loss is overwritten by the non-saturating one on the next line. Average, equal: tensorflow/gan
+        ``relativistic_*_loss`` (logistic). Average, half (``scale=0.5``): the author's ``loss_D == 6, 7, 8``;
+        google/lecam-gan's critic ``loss_rahinge_dis`` (its generator's real half has the mean real score in place of
+        each); xinntao/BasicSR ``ESRGANModel``, whose critic detaches the means: equal values, another gradient;
+        PyTorch-GAN ``--rel_avg_gan``, for the critic only.
     Use when:
         ``paired`` with R1 and R2 is a strong modern baseline (``r3gan``); ``average`` serves super-resolution.
         ``all_pairs`` for small batches, though its author found no gain in sample quality.

@@ -13,6 +13,11 @@ def wasserstein() -> Loss:
     Convention:
         Meaningless without a Lipschitz bound on the critic: add weight clipping (``wgan``), a gradient penalty
         (``wgan-gp``) or spectral normalisation. The estimate of the distance is minus the critic's loss.
+    Elsewhere:
+        Equal: torchgan, torch-mimicry, tensorflow/gan, google/compare_gan, PyTorch-StudioGAN,
+        igul222/improved_wgan_training. With the score's sign turned (up = fake): the authors'
+        martinarjovsky/WassersteinGAN ``main.py``, and LMescheder/GAN_stability ``compute_loss``. NVlabs/stylegan2
+        ``D_wgan`` adds a drift term, 0.001·r².
     Use when:
         You want a loss that falls as quality rises, and can pay for several critic steps.
     Paper:

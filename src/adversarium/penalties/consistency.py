@@ -54,6 +54,9 @@ def cr(weight: float = 10.0, augment: Augment = shift_and_flip) -> ScorePenalty:
     Convention:
         λ = ``weight`` = 10. D is the score, not a layer before it, and the gradient flows through both. The default T
         is ``shift_and_flip``; give data that are no images their own ``augment(samples, rng)``, one draw per sample.
+    Elsewhere:
+        Equal: PyTorch-StudioGAN ``apply_cr`` (cr_lambda), no ½, gradient through both. Class scores or embeddings,
+        where there are any, are held too.
     Use when:
         Data are few or the critic overfits. Prefer ``bcr``, whose augmentations do not leak into the samples.
     Paper:
@@ -84,6 +87,9 @@ def bcr(real_weight: float = 10.0, fake_weight: float = 10.0, augment: Augment =
         λ_real·(D(x) - D(T(x)))² + λ_fake·(D(G(z)) - D(T(G(z))))² for the i-th real and the i-th fake sample
     Convention:
         λ = 10 for both. As in ``cr``; no gradient reaches the generator.
+    Elsewhere:
+        Equal: PyTorch-StudioGAN ``apply_bcr`` (real_lambda, fake_lambda). Class scores or embeddings, where there are
+        any, are held too.
     Use when:
         Data are few or the critic overfits: ``cr`` without its artefacts.
     Paper:
@@ -119,7 +125,8 @@ def zcr_critic(weight: float = 20.0, std: float = 0.05) -> GeneratorPenalty:
         λ = ``weight`` = 20, σ = ``std`` = 0.05. A term of the critic that needs the generator and its codes; no
         gradient reaches the generator. Its second pass has no graph.
     Elsewhere:
-        20, 0.05 (and 0.5 for ``zcr_generator``) are those of POSTECH-CVLab/PyTorch-StudioGAN for BigGAN on CIFAR-10.
+        Equal: PyTorch-StudioGAN ``apply_zcr`` (d_lambda), whose numbers for BigGAN on CIFAR-10 these are; class scores
+        or embeddings, where there are any, are held too.
     Use when:
         Together with ``zcr_generator``, and with ``bcr`` ("ICR").
     Paper:
@@ -151,10 +158,11 @@ def zcr_generator(weight: float = 0.5, std: float = 0.05) -> GeneratorPenalty:
     Formula:
         -λ·‖G(z) - G(z + σε)‖²/n, ε ~ N(0, I), n numbers in a sample
     Convention:
-        λ = ``weight`` = 0.5, σ = ``std`` = 0.05. Never positive, and without a lower bound of its own. The mean over
-        a sample's numbers, as in the code below; the paper prints the sum, which is n times as much.
+        λ = ``weight`` = 0.5, σ = ``std`` = 0.05. Never positive, and without a lower bound of its own. The mean over a
+        sample's numbers, not their sum.
     Elsewhere:
-        The mean and both numbers are those of POSTECH-CVLab/PyTorch-StudioGAN for BigGAN on CIFAR-10.
+        Equal: PyTorch-StudioGAN ``apply_zcr`` (g_lambda), whose numbers for BigGAN on CIFAR-10 these are; the paper
+        prints the sum over a sample's numbers, which is n times as much.
     Use when:
         Together with ``zcr_critic``.
     Paper:

@@ -79,8 +79,11 @@ def path_length(weight: float = 2.0, decay: float = 0.01) -> PathLength:
         mean a moves before it is used, in training mode with gradients enabled, by the local batch: the samples are
         coupled through a share ``decay`` of it. No gradient flows through a.
     Elsewhere:
-        The authors' code (NVlabs/stylegan2, NVlabs/stylegan2-ada-pytorch) has the same numbers; there the gradient
-        also flows through the share ``decay`` of a, and the term runs at every 4th step on half a batch.
+        One formula, but the gradient also flows through the share ``decay`` of a: NVlabs/stylegan2
+        ``G_logistic_ns_pathreg`` and stylegan2-ada-pytorch (the authors': the same numbers, at every 4th step on half
+        a batch), stylegan3, PyTorch-StudioGAN, rosinality's and BasicSR's ``g_path_regularize``.
+        lucidrains/stylegan2-pytorch takes a from before, detached, and moves it only at the steps with the penalty
+        (every 32nd, after 5,000).
     Use when:
         A generator with an intermediate latent space whose interpolations should be smooth; the code is w there.
     Paper:
@@ -107,8 +110,8 @@ def mode_seeking(weight: float = 1.0, epsilon: float = 1e-5) -> GeneratorPenalty
         λ = ``weight`` = 1, ε = ``epsilon`` = 1e-5. Each sample's partner is the next one in the batch (the first for
         the last): the samples are coupled in pairs, and a batch of one is refused. Not negative, at most λ/ε.
     Elsewhere:
-        The authors' code (HelenMao/MSGAN) takes d over the whole batch before it divides, one value per batch, on two
-        sets of codes for one condition; here each pair has its own ratio.
+        The authors' HelenMao/MSGAN, all four models: d is a mean over the *whole batch* before the division, one value
+        for it, on two sets of codes for one condition: equal to a ratio for each pair only where there is one pair.
     Use when:
         A conditional generator ignores its code.
     Paper:
@@ -151,6 +154,10 @@ def pulling_away(weight: float = 0.1) -> GeneratorPenalty:
     Convention:
         λ = ``weight`` = 0.1. The value of the i-th sample is λ times the mean of cos² to the others, so that the mean
         over the batch is the formula. The samples are coupled, and a batch of one is refused.
+    Elsewhere:
+        torchgan ``energy_based_pulling_away_term`` normalises each feature over the batch instead of each sample's
+        features, and counts i = j too; PyTorch-GAN ``pullaway_loss`` does not square the cosine. Neither equals the
+        paper's.
     Use when:
         The critic is an auto-encoder (EBGAN) and the generator collapses.
     Paper:

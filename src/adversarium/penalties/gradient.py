@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from adversarium.errors import require
+from adversarium.errors import lookup, require
 from adversarium.penalties._check import not_negative
 from adversarium.penalties.points import Noise, Points, around, at_fake, at_real, between
-from adversarium.penalties.slope import Method, slope
+from adversarium.penalties.slope import METHODS, Method, slope
 from adversarium.types import Critic, PerSample
 
 
@@ -25,6 +25,10 @@ class GradientPenalty:
     value: Callable[[Tensor], Tensor]
     method: Method = "exact"
 
+    def __post_init__(self) -> None:
+        """Refuse a method that does not exist."""
+        lookup("method", self.method, METHODS)
+
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> PerSample:
         """Return the penalty of each sample, ``[B]``."""
         return self.value(slope(critic, self.points(real.detach(), fake.detach(), rng), self.method))
@@ -38,8 +42,15 @@ def wgan_gp(weight: float = 10.0, one_sided: bool = False, method: Method = "exa
         at x̂ = u·real + (1 - u)·fake, u ~ U(0, 1) for each sample
     Convention:
         λ = ``weight`` = 10. The norm runs over all axes of one sample: for a 1-Lipschitz linear critic the penalty is
-        0 at any batch size, channel count and resolution. Several libraries take the norm over the batch or over
-        channels only, and fail that.
+        0 at any batch size, channel count and resolution. ``method`` says how the slope is taken, see ``slope``.
+    Elsewhere:
+        Equal: igul222/improved_wgan_training (the authors', flat samples), PyTorch-StudioGAN ``cal_grad_penalty``,
+        NVlabs/stylegan2 ``D_wgan_gp`` (divides by its target²), PyTorch-GAN; torch-mimicry, which raises unless there
+        are 3 channels. torchgan takes one norm over the whole batch, BasicSR ``gradient_penalty_loss`` one per pixel.
+        Under the root tensorflow/gan adds 1e-10, google/compare_gan 1e-4; LMescheder/GAN_stability nothing: NaN at
+        slope 0. One-sided, equal: tensorflow/gan ``wasserstein_gradient_penalty(one_sided=True)`` but for that 1e-10,
+        and ZhimingZhou/LGANs-for-reproduce ``bLP`` on flat samples. htt210/GeneralizationAndStabilityInGANs
+        ``cal_gradpen_lp`` means it, but its ``torch.max(x, 0)`` is a reduction, and squaring what it returns raises.
     Use when:
         With the Wasserstein loss. One-sided (LP) is the milder form that does not punish slopes below 1.
     Paper:
@@ -70,6 +81,12 @@ def r1(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
         γ/2·‖∇D(x)‖² at the real samples
     Convention:
         With the ½, summed over all axes of a sample. StyleGAN2's rule of thumb: γ = 0.0002·resolution²/batch.
+    Elsewhere:
+        Equal: NVlabs/stylegan2, stylegan2-ada-pytorch and stylegan3 (γ/2), brownvc/R3GAN (Gamma/2), PyTorch-StudioGAN
+        ``cal_r1_reg``. Twice ours: the authors' LMescheder/GAN_stability (its reg_param 10 is our γ = 20), and
+        ``d_r1_loss`` of rosinality/stylegan2-pytorch and BasicSR's ``r1_penalty`` alone (their trainers multiply by
+        weight/2). lucidrains/stylegan2-pytorch ``gradient_penalty``: γ = 20 on real *and* fake, every 4th step, not
+        times 4.
     Use when:
         Nearly always: it makes the game converge locally, and costs one more backward pass through the critic.
     Paper:
@@ -89,6 +106,10 @@ def r2(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
         γ/2·‖∇D(x)‖² at the fake samples
     Convention:
         With the ½, summed over all axes of a sample. No gradient reaches the generator.
+    Elsewhere:
+        Equal: brownvc/R3GAN (Gamma/2, the same Gamma for R1), NVlabs/stylegan2 ``D_logistic_r2``. Twice ours: the
+        authors' LMescheder/GAN_stability with ``reg_type: fake``. rothk/Stabilizing_GANs, an earlier penalty, weights
+        γ/2·‖∇D‖² by (1 - σ(r))² on real and by σ(s)² on fake samples.
     Use when:
         Together with ``r1`` and a relativistic loss (``r3gan``).
     Paper:
@@ -109,6 +130,10 @@ def zero_centred(weight: float = 10.0, method: Method = "exact") -> GradientPena
         λ·‖∇D(x̂)‖² at x̂ = u·real + (1 - u)·fake, u ~ U(0, 1) for each sample
     Convention:
         λ = ``weight`` = 10, without the ½ of ``r1``; summed over all axes of a sample.
+    Elsewhere:
+        Equal, weight apart: the authors' htt210/GeneralizationAndStabilityInGANs ``cal_gradpen(center=0)`` on flat
+        samples. LMescheder/GAN_stability ``reg_type: wgangp0`` (reg_param is our weight) squares a ``sqrt``: NaN
+        gradients at slope 0.
     Use when:
         The critic memorises a small data set: it is kept from jumping between a real sample and its neighbours.
     Paper:
@@ -139,9 +164,11 @@ def dragan(
         λ = ``weight`` = 10, c = ``spread`` = 0.5. With ``std=None`` s is that of all numbers of the batch, so that the
         samples are coupled, through this one number; give the data's own as ``std`` and they are not.
     Elsewhere:
-        The authors' notebook (kodalinaveen3/DRAGAN) is ``noise="one_sided", interpolate=True``: it also shortens the
-        noise by one u ~ U(0, 1) per sample. google/compare_gan is ``noise="centred"`` on images in [0, 1], to which
-        it clips, and has sqrt(1e-4 + ‖∇D‖²) for the norm.
+        The authors' notebook (kodalinaveen3/DRAGAN) is ``noise="one_sided", interpolate=True``, which shortens the
+        noise by one u ~ U(0, 1) per sample, and so is PyTorch-StudioGAN ``cal_dra_penalty`` (with the unbiased
+        standard deviation). torchgan shortens each *number* by its own u and takes one norm over the whole batch;
+        PyTorch-GAN ``dragan.py`` shortens likewise, one norm per pixel. google/compare_gan is ``noise="centred"`` on
+        images in [0, 1], to which it clips, and has sqrt(1e-4 + ‖∇D‖²) for the norm.
     Use when:
         With the non-saturating loss, when the game circles around sharp gradients near the data.
     Paper:
@@ -167,8 +194,8 @@ def max_gradient(weight: float = 1.0, method: Method = "exact") -> GradientPenal
         A statistic of the batch: every sample has the same value, the maximum, which grows with the batch and is
         local to a process in distributed training. ``BATCH_STATISTICS`` names it. λ = ``weight`` = 1.
     Elsewhere:
-        The authors' code (ZhimingZhou/LGANs-for-reproduce) puts the steepest points of the step before among those
-        of this one; here each step draws its own.
+        Equal, weight apart: PyTorch-StudioGAN ``cal_maxgrad_penalty``. The authors' ZhimingZhou/LGANs-for-reproduce
+        (weight 0.1) puts the steepest points of the step before among those of this one; here each step draws its own.
     Use when:
         To bound the Lipschitz constant itself, not a mean slope.
     Paper:
@@ -190,6 +217,9 @@ def wgan_div(k: float = 2.0, p: float = 6.0, method: Method = "exact") -> Gradie
         k·‖∇D(x̂)‖^p at x̂ = u·real + (1 - u)·fake, u ~ U(0, 1) for each sample
     Convention:
         k = 2 and p = 6, the published choice; the norm runs over all axes of one sample.
+    Elsewhere:
+        PyTorch-GAN ``wgan_div.py``: k/2·(‖∇D(x)‖^p + ‖∇D(G)‖^p) with k = 2, p = 6, at the real and at the fake
+        samples, not between them: k‖w‖^p for a linear critic, as here.
     Use when:
         With the Wasserstein loss, in place of ``wgan_gp``: gentle slopes cost almost nothing, steep ones very much.
     Paper:

@@ -83,8 +83,11 @@ def lecam(weight: float = 0.3, decay: float = 0.99, one_sided: bool = False) -> 
         which alone its samples are coupled. They move after each call in training mode with gradients enabled, by the
         mean over the local batch in distributed training, and are buffers: put the module where checkpoints see it.
     Elsewhere:
-        The authors' code (google/lecam-gan) is ``one_sided=True``: max(0, D(x) - α_F)² + max(0, α_R - D(G(z)))²; its
-        BigGAN begins after 1,000 steps, its StyleGAN2 moves the anchors before it uses them.
+        The authors' google/lecam-gan ``lecam_reg``, its ``stylegan2/lecam_loss.py`` and PyTorch-StudioGAN
+        ``lecam_reg`` clamp, as ``one_sided=True``: max(0, D(x) - α_F)² + max(0, α_R - D(G(z)))², which the paper's
+        formula does not. Their anchors move before they are used, with decay 0.9 by default (StyleGAN2: 0.99,
+        debiased, from 0). Until ``start_itr`` (the authors' CIFAR runs: 1,000) they are the batch's own means, and
+        there is no penalty.
     Use when:
         Data are few and the critic's real and fake scores drift apart.
     Paper:

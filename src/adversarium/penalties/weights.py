@@ -93,8 +93,9 @@ def orthogonal_regularisation(
         least value is above 0. It does not look at the samples: each has the same. λ = ``weight`` = 1e-4, BigGAN's.
     Elsewhere:
         ``norm="absolute"`` is the first paper's; its code (ajbrock/Neural-Photo-Editor) takes the rows of each
-        filter's kernel for W. BigGAN quotes it with the Frobenius norm and takes ``off_diagonal=True``;
-        ajbrock/BigGAN-PyTorch adds 2·(WWᵀ - diagonal)·W to the gradient, which is half of ours.
+        filter's kernel for W. BigGAN quotes it with the Frobenius norm and takes ``off_diagonal=True``.
+        ajbrock/BigGAN-PyTorch ``utils.ortho`` adds 2λ(WWᵀ∘(1 - I))W to the gradient, half of ours, which has a 4;
+        ``default_ortho`` likewise, without ``off_diagonal``. Both take every parameter of two axes or more.
     Use when:
         Deep critics whose layers lose rank; ``off_diagonal=True`` holds them less tightly.
     Paper:

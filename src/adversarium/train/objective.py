@@ -13,6 +13,7 @@ from adversarium.penalties import (
     FromScores,
     GradientPenalty,
     Method,
+    OnFraction,
     at_fake,
     at_real,
     scores_and_slope,
@@ -201,7 +202,8 @@ def modules_of(objective: Objective) -> dict[str, nn.Module]:
         **{f"critic.{term.name}": term.penalty for term in objective.critic_latent_terms},
         **{f"generator.{term.name}": term.penalty for term in objective.generator_terms},
     }
-    return {name: part for name, part in named.items() if isinstance(part, nn.Module)}
+    found = {name: part.penalty if isinstance(part, OnFraction) else part for name, part in named.items()}
+    return {name: part for name, part in found.items() if isinstance(part, nn.Module)}
 
 
 def due(terms: tuple[Term[AnyPenalty], ...], step: int) -> list[Term[AnyPenalty]]:
