@@ -33,6 +33,8 @@ INTRODUCTIONS = {
     "class-losses": 'Losses of a critic that scores K classes and "fake". In code: `losses.CLASS_LOSSES[NAME]()`.',
     "distances": "Losses without a critic: a distance between two sets of samples. In code: "
     "`losses.DISTANCES[NAME]()`.",
+    "wrappers": "Around any loss that reads each score on its own, or around the samples: "
+    "`losses.WRAPPERS[NAME](loss)`, `data.instance_noise(std)`.",
     "misprints": "Formulas that popular tutorials print, faithfully, each with its defect. In code: "
     "`losses.MISPRINTS[NAME]()`.",
     "penalties": "Functions of a critic and samples, one value per sample, weight included. In code: "

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import pytest
 
 from adversarium.constraints import CONSTRAINTS
+from adversarium.data import instance_noise
 from adversarium.games import GAMES
-from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS
+from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS, WRAPPERS, nonsaturating
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
 
 KINDS = {
@@ -19,6 +20,7 @@ KINDS = {
     "class losses": CLASS_LOSSES,
     "distances": DISTANCES,
     "misprints": MISPRINTS,
+    "wrappers": {**WRAPPERS, "instance_noise": instance_noise},
     "penalties": PENALTIES,
     "generator penalties": GENERATOR_PENALTIES,
     "constraints": CONSTRAINTS,
@@ -46,4 +48,5 @@ def test_docstring_has_what_explain_prints(member: str):
 
 @pytest.mark.parametrize("member", MEMBERS)
 def test_every_choice_has_a_default(member: str):
-    MEMBERS[member]()
+    factory = MEMBERS[member]
+    factory(nonsaturating()) if factory in WRAPPERS.values() else factory()

@@ -15,7 +15,7 @@ from adversarium.cli.parser import Parser
 from adversarium.constraints import CONSTRAINTS
 from adversarium.errors import InputError, lookup
 from adversarium.games.dirac import dirac_verdict
-from adversarium.losses import LOSSES, nonsaturating
+from adversarium.losses import LOSSES, WRAPPERS, nonsaturating
 from adversarium.penalties import PENALTIES
 from adversarium.types import Anneal, Critic, Loss, OptimizerSettings, Penalty, Preset, Scheduled, Term, at
 
@@ -45,6 +45,8 @@ def page(kind: str, name: str) -> str:
         lines += [inspect.getdoc(member) or "", "Defaults:", f"    {_signature(name, member)}"]
         if kind in ("losses", "misprints"):
             lines += ["", *_on_the_dirac_game(member())]
+        elif name in WRAPPERS:
+            lines += ["", *_on_the_dirac_game(member(nonsaturating()), note=" (around the non-saturating loss)")]
         elif kind == "penalties":
             lines += ["", *_on_the_dirac_game(nonsaturating(), member(), " (with the non-saturating loss)")]
     else:
@@ -61,7 +63,11 @@ def page(kind: str, name: str) -> str:
 
 
 def _signature(name: str, factory: Callable[..., Any]) -> str:
-    return _call(name, {each.name: each.default for each in inspect.signature(factory).parameters.values()})
+    arguments = [
+        each.name if each.default is each.empty else f"{each.name}={each.default!r}"
+        for each in inspect.signature(factory).parameters.values()
+    ]
+    return f"{name}({', '.join(arguments)})"
 
 
 def _preset(name: str, preset: Preset) -> list[str]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from adversarium.constraints import CONSTRAINTS
-from adversarium.data import DATASETS
+from adversarium.data import DATASETS, instance_noise
 from adversarium.games import GAMES
-from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS
+from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS, WRAPPERS
 from adversarium.nets import NETWORKS, Family
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
 from adversarium.presets import PRESETS
@@ -18,6 +18,7 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "losses": LOSSES,
     "class-losses": CLASS_LOSSES,
     "distances": DISTANCES,
+    "wrappers": {**WRAPPERS, "instance_noise": instance_noise},
     "misprints": MISPRINTS,
     "penalties": PENALTIES,
     "generator-penalties": GENERATOR_PENALTIES,

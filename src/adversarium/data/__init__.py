@@ -6,6 +6,7 @@ from pathlib import Path
 from adversarium.data.arrays import open_array
 from adversarium.data.idx import find_splits, mnist, open_idx
 from adversarium.data.latent import Latent
+from adversarium.data.noise import InstanceNoise, NoisyCritic, instance_noise, noisy
 from adversarium.data.source import ArraySource, Codec, Density, Source
 from adversarium.data.stream import Batch, Stream, open_stream
 from adversarium.data.toys import grid, ring
@@ -17,9 +18,13 @@ __all__ = [
     "Batch",
     "Codec",
     "Density",
+    "InstanceNoise",
     "Latent",
+    "NoisyCritic",
     "Source",
     "Stream",
+    "instance_noise",
+    "noisy",
     "open_data",
     "open_stream",
 ]

@@ -3,7 +3,7 @@
 ``LOSSES`` maps a name to the factory of a :class:`~adversarium.types.Loss`; a factory's arguments are the choices
 that its family offers. ``DISTANCES`` does so for the losses that need no critic,
 ``CLASS_LOSSES`` for losses of class scores, and ``MISPRINTS`` for formulas that tutorials print wrongly.
-``smooth_labels`` and ``flip_labels`` wrap a loss.
+``WRAPPERS`` make a loss of a loss.
 """
 
 from collections.abc import Callable
@@ -58,6 +58,12 @@ MISPRINTS: dict[str, Callable[..., Loss]] = {
 }
 """Name to factory: formulas that tutorials print, each with its defect. Not for training."""
 
+WRAPPERS: dict[str, Callable[..., Loss]] = {
+    "smooth_labels": smooth_labels,
+    "flip_labels": flip_labels,
+}
+"""Name to factory: losses made of a loss, their first argument."""
+
 DISTANCES: dict[str, Callable[..., Distance]] = {
     "mmd": mmd,
     "energy": energy,
@@ -72,6 +78,7 @@ __all__ = [
     "DIVERGENCES",
     "LOSSES",
     "MISPRINTS",
+    "WRAPPERS",
     "ClassLoss",
     "Distance",
     "Divergence",
