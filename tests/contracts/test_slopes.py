@@ -123,6 +123,30 @@ def test_dropout_leaves_the_random_stream_where_one_pass_does(method: str) -> No
     assert torch.equal(torch.get_rng_state(), after_one_pass)
 
 
+def test_both_ends_see_the_same_spectrally_normalised_weights() -> None:
+    """Each pass in training mode moves σ's estimate; between the ends that would count as a rise of the score."""
+    torch.manual_seed(0)
+    hidden = parametrizations.spectral_norm(nn.Linear(12, 8, bias=False), n_power_iterations=1)
+    nn.init.normal_(hidden.parametrizations.weight.original)
+    last = nn.Linear(8, 1)
+    nn.init.constant_(last.bias, 20.0)
+    # linear, so that the gradient keeps its direction while σ moves
+    critic = nn.Sequential(hidden, nn.Dropout(0.2), last, nn.Flatten(0))
+    for module in critic:
+        module.double()
+    samples = torch.randn(6, 12, dtype=torch.float64)
+    with torch.no_grad():  # far from the singular vectors, so that σ moves much
+        for buffer in (hidden.parametrizations.weight[0]._u, hidden.parametrizations.weight[0]._v):
+            buffer.copy_(nn.functional.normalize(torch.randn_like(buffer), dim=0))
+    state = {key: value.clone() for key, value in critic.state_dict().items()}
+    torch.manual_seed(7)
+    finite = slope(critic, samples, "finite")
+    critic.load_state_dict(state)
+    critic(samples)  # the ends see the weights of the second pass
+    torch.manual_seed(7)
+    torch.testing.assert_close(finite, slope(critic, samples), rtol=1e-5, atol=0)
+
+
 class Kernel(torch.autograd.Function):
     """tanh as a custom kernel would offer it: with a gradient, and no second one."""
 

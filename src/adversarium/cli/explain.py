@@ -46,7 +46,11 @@ def page(kind: str, name: str) -> str:
         if kind in ("losses", "misprints"):
             lines += ["", *_on_the_dirac_game(member())]
         elif name in WRAPPERS:
-            lines += ["", *_on_the_dirac_game(member(nonsaturating()), note=" (around the non-saturating loss)")]
+            wrapped = member(nonsaturating())
+            if wrapped.halves is None:
+                lines += ["", *_dirac_lines("not computed: the labels are random")]
+            else:
+                lines += ["", *_on_the_dirac_game(wrapped, note=" (around the non-saturating loss)")]
         elif kind == "penalties":
             lines += ["", *_on_the_dirac_game(nonsaturating(), member(), " (with the non-saturating loss)")]
     else:
