@@ -148,7 +148,10 @@ class GeneratorPenalty(Protocol):
         fake: Tensor,
         rng: torch.Generator | None,
     ) -> Tensor:
-        """Return one value per code, ``[B]``, weight included. ``fake`` is ``generator(codes)``, with its graph."""
+        """Return one value per code, ``[B]``, weight included.
+
+        ``fake`` is ``generator(codes)``: with its graph in the generator's step, without in the critic's.
+        """
         ...
 
 
@@ -192,7 +195,8 @@ class Term(Generic[AnyPenalty]):
 
     With ``every=k`` it is evaluated at each k-th of its player's steps and weighted k times as much, so that its mean
     gradient is unchanged (lazy regularisation, Karras et al. 2020, arXiv:1912.04958). With ``fraction=f`` it is
-    evaluated at each step, on a random share f of the batch: its gradient is unbiased at every step.
+    evaluated at each step, on a random share f of the batch: its gradient is unbiased at every step, unless the
+    penalty is a statistic of the batch (``penalties.BATCH_STATISTICS``).
     """
 
     name: str
@@ -207,7 +211,8 @@ class Term(Generic[AnyPenalty]):
         require(0 < self.fraction <= 1, f"fraction is {self.fraction}: wanted a number above 0 and at most 1")
         lowest = min(self.weight.start, self.weight.stop) if isinstance(self.weight, Anneal) else self.weight
         require(lowest >= 0, f"weight is {self.weight}: wanted a number that is not negative")
-        require(self.name != "loss", "a term cannot be named 'loss': the loss itself is logged under that name")
+        taken = ("loss", "gradient_norm")
+        require(self.name not in taken, f"a term cannot be named {self.name!r}: another number is logged so")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,6 +102,30 @@ def test_finite_is_exact_up_to_rounding(name: str, seed: int, dtype: torch.dtype
     assert (finite[1] - weights).norm() < tolerance * weights.norm()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_finite_has_the_right_value_at_kinks_and_the_right_gradient_between_them(seed: int) -> None:
+    """A ReLU's kink between the two ends adds a term of size 1/h: in float64 the ends are close, and there is none."""
+    torch.manual_seed(seed)
+    critic, samples = convolutional(nn.LeakyReLU), torch.randn(6, 3, 8, 8)
+    slopes = slope(critic, samples, "finite")
+    torch.testing.assert_close(slopes, slope(critic, samples), rtol=1e-5, atol=0)
+    critic.double()
+    exact, finite = (gradients(critic, samples.double(), method)[1] for method in ("exact", "finite"))
+    weights = exact.abs() > 1e-3  # a bias has no gradient but the score's
+    assert (finite - exact)[weights].norm() < 1e-5 * exact.norm()
+
+
+def test_finite_keeps_its_value_where_the_scores_hide_bfloat16() -> None:
+    critic, samples = build("tanh", 0, torch.float32)
+
+    def inside(x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return critic(x).float()
+
+    exact, finite = slope(inside, samples), slope(inside, samples, "finite")
+    torch.testing.assert_close(finite, exact, rtol=0.02, atol=0)
+
+
 @pytest.mark.parametrize("shift", [-300.0, 300.0])
 def test_finite_steps_do_not_follow_the_scores_zero(shift: float) -> None:
     """Relativistic critics have no zero: adding a constant must not move the step out of the critic's range."""
@@ -140,11 +164,12 @@ def test_both_ends_see_the_same_spectrally_normalised_weights() -> None:
             buffer.copy_(nn.functional.normalize(torch.randn_like(buffer), dim=0))
     state = {key: value.clone() for key, value in critic.state_dict().items()}
     torch.manual_seed(7)
-    finite = slope(critic, samples, "finite")
+    (finite,) = torch.autograd.grad(slope(critic, samples, "finite").sum(), last.weight)
     critic.load_state_dict(state)
     critic(samples)  # the ends see the weights of the second pass
     torch.manual_seed(7)
-    torch.testing.assert_close(finite, slope(critic, samples), rtol=1e-5, atol=0)
+    (exact,) = torch.autograd.grad(slope(critic, samples).sum(), last.weight)
+    torch.testing.assert_close(finite, exact, rtol=1e-5, atol=1e-9)
 
 
 class Kernel(torch.autograd.Function):
@@ -200,7 +225,14 @@ def test_flat_critics_and_empty_pictures_are_finite(method: str) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_batch_norm_is_refused_in_training_mode(method: str) -> None:
     critic = convolutional(nn.Tanh, nn.BatchNorm2d(6))
-    with pytest.raises(InputError, match=r"batch norm in training mode \(2\)"):
+    with pytest.raises(InputError, match=r"batch norm of the batch's own statistics \(2\)"):
+        slope(critic, torch.randn(2, 3, 8, 8), method)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_batch_norm_without_running_statistics_is_refused_in_any_mode(method: str) -> None:
+    critic = convolutional(nn.Tanh, nn.BatchNorm2d(6, track_running_stats=False)).eval()
+    with pytest.raises(InputError, match="the batch's own statistics"):
         slope(critic, torch.randn(2, 3, 8, 8), method)
 
 

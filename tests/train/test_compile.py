@@ -49,6 +49,14 @@ for objective in (PRESETS["wgan-gp"].objective, PRESETS["r3gan"].objective, mixe
     for eager, whole in zip(*found, strict=True):
         torch.testing.assert_close(whole, eager, rtol=1e-6, atol=1e-9)
     assert found[0][1].abs().max() > 1e-4
+# torch gives up after eight graphs of one function, unless told otherwise: nine widths, one after the other
+for width in range(9):
+    narrow = nn.Sequential(nn.Flatten(1), nn.Linear(192, width + 1), nn.Tanh(), nn.Linear(width + 1, 1)).double()
+    compiled_critic_side(backend="eager")(PRESETS["r3gan"].objective, narrow, real, fake, None)
+many = compiled_critic_side(backend="eager")
+for size in range(9):
+    critic_terms = (Term(name="r1", penalty=penalties.r1(size + 1.0)),)
+    many(Objective(loss=losses.hinge(), critic_terms=critic_terms), critic, real, fake, None)
 print("one graph, equal gradients")
 """
 

@@ -136,6 +136,7 @@ def test_terms_that_could_not_be_told_apart_or_never_come() -> None:
         ({"every": 0}, "every is 0"),
         ({"weight": -1.0}, "weight is -1.0"),
         ({"name": "loss"}, "loss"),
+        ({"name": "gradient_norm"}, "gradient_norm"),
     ):
         with pytest.raises(InputError, match=words):
             Term(**{"name": "r1", "penalty": r1, **wrong})
@@ -199,6 +200,31 @@ def test_a_fraction_is_unbiased() -> None:
     drawn = torch.stack([critic_side(objective, critic, real, fake, rng).parts["r1"].detach() for _ in range(600)])
     assert abs(drawn.mean() - whole.mean()) < 4 * drawn.std() / 600**0.5
     assert drawn.std() > 0.01 * whole.mean()
+
+
+def test_scores_come_back_in_the_order_of_the_samples() -> None:
+    (real, fake), critic = batches(4), make_critic(5)
+    term = Term(name="r1", penalty=penalties.r1(), fraction=0.5)
+    side = critic_side(
+        Objective(loss=PRESETS["nsgan"].objective.loss, critic_terms=(term,)),
+        critic,
+        real,
+        fake,
+        torch.Generator().manual_seed(0),
+    )
+    torch.testing.assert_close(side.real_scores, critic(real).detach())
+    torch.testing.assert_close(side.fake_scores, critic(fake).detach())
+    with pytest.raises(InputError, match="6 real and 4 fake samples"):
+        critic_side(
+            Objective(loss=PRESETS["nsgan"].objective.loss, critic_terms=(term,)), critic, real, fake[:4], None
+        )
+
+
+@pytest.mark.parametrize(
+    ("fraction", "samples", "rows"), [(0.07, 100, 7), (0.55, 100, 55), (0.5, 5, 3), (1e-11, 9, 1)]
+)
+def test_a_fraction_is_rounded_up_but_for_rounding_errors(fraction: float, samples: int, rows: int) -> None:
+    assert penalties.rows_of(fraction, samples) == rows
 
 
 @pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5])

@@ -1,18 +1,21 @@
 """The step against a slow readable twin, and what it refuses."""
 
 import copy
+import math
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from adversarium.constraints import clip
+from adversarium import losses
+from adversarium.constraints import clip, spectral_norm
 from adversarium.errors import InputError
 from adversarium.games import alternating
 from adversarium.nets.autoencoder import AutoencoderCritic
+from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
 from adversarium.presets import PRESETS
 from adversarium.train import NonFiniteError, Step
-from adversarium.types import at
+from adversarium.types import Objective, Term, at
 
 BATCH, LATENT = 8, 5
 
@@ -49,7 +52,7 @@ def step_of(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Dr
         "rule": alternating(preset.n_critic),
         "critic_optimizer": torch.optim.Adam(critic.parameters(), lr=1e-2),
         "generator_optimizer": torch.optim.Adam(generator.parameters(), lr=1e-2),
-        "constraints": preset.constraints,
+        "constraints": tuple(each for each in preset.constraints if each.when == "step"),
         "real": draws.real,
         "latent": draws.latent,
         "rng": draws.penalty,
@@ -245,3 +248,59 @@ def test_on_a_gpu_numbers_are_looked_at_when_they_are_read() -> None:
         step._measure("critic_loss", torch.tensor(value))
     with pytest.raises(NonFiniteError, match="critic_loss became nan at step 42"):
         step.measurements()
+
+
+@pytest.mark.parametrize("name", GENERATOR_PENALTIES)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_penalty_on_the_generator_works_in_a_step(name: str, precision: str) -> None:
+    generator, critic = networks(0, batch_norm=False, critic_kind="autoencoder")
+    term = Term(name=name, penalty=GENERATOR_PENALTIES[name](), weight=0.1)
+    where = "critic_latent_terms" if name == "zcr_critic" else "generator_terms"
+    objective = Objective(loss=losses.began(), **{where: (term,)})
+    step = step_of(generator, critic, "began", Draws(0), objective=objective, precision=precision)
+    step()
+    measured = step.measurements()
+    player = "critic" if name == "zcr_critic" else "generator"
+    assert math.isfinite(measured[f"{player}_{name}"])
+    assert measured[f"{player}_{name}"] != 0
+    # each moves its own player's gradient, and reaches no weight of the other's
+    plain = networks(0, batch_norm=False, critic_kind="autoencoder")
+    without = step_of(*plain, "began", Draws(0), objective=Objective(loss=losses.began()), precision=precision)
+    without()
+    other = without.measurements()
+    assert measured[f"{player}_gradient_norm"] != other[f"{player}_gradient_norm"]
+    if player == "generator":
+        assert measured["critic_gradient_norm"] == other["critic_gradient_norm"]
+
+
+def test_two_steps_do_not_share_what_an_objective_remembers() -> None:
+    objective = Objective(loss=losses.began(rate=0.5))
+    ends = []
+    for _ in range(2):
+        step = step_of(
+            *networks(0, batch_norm=False, critic_kind="autoencoder"), "began", Draws(0), objective=objective
+        )
+        for _ in range(3):
+            step()
+        ends.append(float(step.objective.loss.critic.k))
+    assert ends[0] == ends[1] > 0
+    assert float(objective.loss.critic.k) == 0
+
+
+def test_a_constraint_that_comes_too_late_is_refused() -> None:
+    with pytest.raises(InputError, match="spectral_norm is applied when a critic is built"):
+        step_of(*networks(0, batch_norm=False), "nsgan", Draws(0), constraints=(spectral_norm(),))
+
+
+def test_a_penalty_on_the_weights_goes_with_batch_norm_and_one_on_codes_does_not() -> None:
+    term = Term(name="orthogonal", penalty=PENALTIES["orthogonal_regularisation"]())
+    loss = losses.nonsaturating()
+    step_of(*networks(0, batch_norm=True), "nsgan", Draws(0), objective=Objective(loss=loss, critic_terms=(term,)))()
+    latent = Term(name="zcr", penalty=GENERATOR_PENALTIES["zcr_critic"]())
+    with pytest.raises(InputError, match=r"the critic has batch norm and a penalty \(zcr\)"):
+        step_of(
+            *networks(0, batch_norm=True),
+            "nsgan",
+            Draws(0),
+            objective=Objective(loss=loss, critic_latent_terms=(latent,)),
+        )

@@ -7,8 +7,8 @@ Those on the generator (and zCR's critic term, which needs the codes) are
 from collections.abc import Callable
 
 from adversarium.penalties.consistency import bcr, cr, shift_and_flip, zcr_critic, zcr_generator
-from adversarium.penalties.fraction import OnFraction, on_fraction
-from adversarium.penalties.generator import PathLength, mode_seeking, path_length, pulling_away
+from adversarium.penalties.fraction import OnFraction, on_fraction, rows_of
+from adversarium.penalties.generator import Encodes, PathLength, mode_seeking, path_length, pulling_away
 from adversarium.penalties.gradient import (
     GradientPenalty,
     dragan,
@@ -24,7 +24,7 @@ from adversarium.penalties.noise import noise_r1, noise_r2
 from adversarium.penalties.points import around, at_fake, at_real, between
 from adversarium.penalties.scores import FromScores, ScorePenalty, call_with_scores, per_sample
 from adversarium.penalties.second_order import SecondOrder
-from adversarium.penalties.slope import METHODS, Method, scores_and_slope, slope, slope_of
+from adversarium.penalties.slope import METHODS, Method, refuse_batch_norm, scores_and_slope, slope, slope_of
 from adversarium.penalties.weights import orthogonal_regularisation, spectral_regularisation
 from adversarium.types import GeneratorPenalty, Penalty
 
@@ -63,6 +63,7 @@ __all__ = [
     "GENERATOR_PENALTIES",
     "METHODS",
     "PENALTIES",
+    "Encodes",
     "FromScores",
     "GeneratorPenalty",
     "GradientPenalty",
@@ -93,6 +94,8 @@ __all__ = [
     "pulling_away",
     "r1",
     "r2",
+    "refuse_batch_norm",
+    "rows_of",
     "scores_and_slope",
     "shift_and_flip",
     "slope",

@@ -26,11 +26,16 @@ class OnFraction:
             InputError: not as many real as fake samples.
         """
         same_count(real, fake)
-        count = math.ceil(self.fraction * len(real) - 1e-9)  # 0.07 * 100 is above 7 in floating point
+        count = rows_of(self.fraction, len(real))
         if count < len(real):
             rows = _draw.some_rows(count, real, rng)
             real, fake = real[rows], fake[rows]
         return self.penalty(critic, real, fake, rng)
+
+
+def rows_of(fraction: float, samples: int) -> int:
+    """Return ``ceil(fraction·samples)``, at least 1."""
+    return max(1, math.ceil(fraction * samples - 1e-9))  # 0.07 * 100 is above 7 in floating point
 
 
 def on_fraction(penalty: Penalty, fraction: float) -> OnFraction:

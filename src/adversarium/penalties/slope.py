@@ -19,7 +19,7 @@ Method = Literal["exact", "functional", "finite"]
 METHODS: dict[str, str] = {
     "exact": "double backward; the fastest eager way",
     "functional": "torch.func.grad inside the graph; for torch.compile(fullgraph=True)",
-    "finite": "a central difference; no second derivative at all",
+    "finite": "a central difference; no second derivative at all; for smooth activations",
 }
 """The three methods, and what each is for."""
 
@@ -35,17 +35,23 @@ def slope(critic: Critic, samples: Samples, method: Method = "exact") -> PerSamp
     computed in float32 at least. A zero gradient has norm 0 and the subgradient 0, never NaN. It works under
     ``torch.no_grad`` too; ``torch.inference_mode`` forbids gradients altogether.
 
-    The methods agree where all of them apply; parameter gradients of the third to about 1e-3 in float32.
+    The methods agree where all of them apply; on a smooth critic the third's parameter gradients do so to about 1e-3
+    in float32.
 
     * ``exact``: the gradient is taken with ``create_graph`` and differentiated again. Attention runs on torch's
       plain kernel, whose second derivative exists.
     * ``functional``: ``torch.func.grad`` inside the graph. ``torch.compile(fullgraph=True)`` takes it; a gradient
       with ``create_graph`` inside a compiled function cannot be differentiated again. A critic with weights that
-      ignores its input has slope 0 here, where the others raise.
+      ignores its input has slope 0 here, where the others raise. Checkpointed activations
+      (``torch.utils.checkpoint``) are not supported by torch here.
     * ``finite``: with v the gradient's direction, held fixed, ``(D(x + h·v) - D(x - h·v)) / 2h``. Its derivative by
       the weights is the slope's, up to O(h²): ``∂‖∇D‖ = v·∂∇D``. Nothing is differentiated twice, so sharded
-      weights, flash attention and custom kernels will do. Two more forward passes; h is chosen for each sample.
-      Dropout uses the same masks at both ends, and spectral normalisation the same weights.
+      weights, flash attention and custom kernels will do. Two more forward passes; h is chosen for each sample, from
+      the scores' dtype: return them in the dtype that the critic computes in. Take it with smooth activations (SiLU,
+      GELU, softplus, tanh): where a ReLU's kink lies between the two ends its value stays right, but its derivative
+      gets a term of size 1/h, and such critics' gradients are mostly noise in float32. Dropout that draws from
+      torch's global streams has the same masks at both ends, and normalisation by torch's parametrisations the same
+      weights; other randomness has to be switched off.
 
     Args:
         critic: a callable ``[B, ...] -> [B]`` or ``[B, ...]``, which must not couple the samples of a batch.
@@ -66,7 +72,7 @@ def scores_and_slope(critic: Critic, samples: Samples, method: Method = "exact")
         InputError: as in :func:`slope`.
     """
     lookup("method", method, METHODS)
-    _refuse_batch_norm(critic)
+    refuse_batch_norm(critic)
     compute = {"exact": _exact, "functional": _functional, "finite": _finite}[method]
     scores, slopes = compute(critic, samples.detach())
     return (scores, slopes) if torch.is_grad_enabled() else (scores.detach(), slopes.detach())
@@ -144,8 +150,9 @@ def _finite(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
             high = critic(ends[0])
             _restore_random_state(samples, before)
             low = critic(ends[1])
-    rise = _mean_score(high) - _mean_score(low)
-    return scores, rise / (2 * step)
+    estimate = (_mean_score(high) - _mean_score(low)) / (2 * step)
+    # the value is at hand without rounding; only its derivative is that of the difference
+    return scores, norm + (estimate - estimate.detach())
 
 
 def _step(samples: Tensor, scores: Tensor, norm: Tensor) -> Tensor:
@@ -202,14 +209,19 @@ def _check_scores(scores: Tensor, samples: Tensor) -> None:
         )
 
 
-def _refuse_batch_norm(critic: Critic) -> None:
+def refuse_batch_norm(critic: Critic) -> None:
+    """Refuse a critic whose scores depend on the whole batch.
+
+    Raises:
+        InputError: batch norm in training mode, or without running statistics.
+    """
     if torch.compiler.is_compiling() or not isinstance(critic, nn.Module):
         return
     for name, module in critic.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (module.training or module.running_mean is None):
             raise InputError(
-                f"the critic has batch norm in training mode ({name or type(module).__name__}): every score depends "
-                "on the whole batch, so a sample has no slope of its own; wanted a critic without batch norm"
+                f"the critic has batch norm of the batch's own statistics ({name or type(module).__name__}): every "
+                "score depends on the whole batch, so a sample has no slope of its own; wanted a critic without it"
             )
 
 

@@ -1,8 +1,8 @@
 """From a configuration to everything that a run needs, resolved and checked before the first step."""
 
-import copy
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from adversarium.train.objective import modules_of
 from adversarium.train.optimizers import build_optimizer, optimizer_tensors, restore_optimizer, set_progress
 from adversarium.train.precision import resolve_device, resolve_precision
 from adversarium.train.step import Step
-from adversarium.types import Anneal, Objective, OptimizerSettings, Preset, Scheduled
+from adversarium.types import Anneal, AnyPenalty, Objective, OptimizerSettings, Preset, Scheduled, Term
 
 _DEFAULT_NETWORKS = {
     # kind of critic, images or vectors
@@ -61,19 +61,20 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
         generator_batch_norm=_batch_norm("generator", config.generator_batch_norm, preset, family),
         n_critic=config.n_critic or preset.n_critic,
         # an annealed rate stays the preset's
-        critic_learning_rate=critic_lr if isinstance(critic_lr, float) else None,
-        generator_learning_rate=generator_lr if isinstance(generator_lr, float) else None,
+        critic_learning_rate=None if isinstance(critic_lr, Anneal) else critic_lr,
+        generator_learning_rate=None if isinstance(generator_lr, Anneal) else generator_lr,
         device=str(device),
         precision=resolve_precision(config.precision, device, is_image=codec.is_image),
     )
 
 
 def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
-    terms = preset.objective.critic_terms
+    objective = preset.objective
+    terms: list[Term[Any]] = [*objective.critic_terms, *objective.critic_latent_terms, *objective.generator_terms]
+    optimizers = (preset.critic_optimizer, preset.generator_optimizer)
     scheduled = [
         *(term.weight for term in terms),
-        preset.critic_optimizer.learning_rate,
-        preset.critic_optimizer.beta2,
+        *(value for optimizer in optimizers for value in (optimizer.learning_rate, optimizer.beta2)),
     ]
     for name in ("penalty_scale", "penalty_fraction"):
         if getattr(config, name) != 1 and not terms:
@@ -231,18 +232,14 @@ def build(config: TrainConfig, source: Source) -> Training:
     latent = Latent(known(config.latent_dim), _seed(config.seed, "latent"), device)
     penalty_rng = _rng(config.seed, "penalty")
     settings = _settings(config, preset)
-    # a copy: what an objective remembers (moving averages of scores, say) belongs to the run
-    objective = copy.deepcopy(_scaled(preset.objective, config))
-    for stateful in modules_of(objective).values():
-        stateful.to(device)
     step = Step(
         generator=generator,
         critic=critic,
-        objective=objective,
+        objective=_scaled(preset.objective, config),
         rule=alternating(known(config.n_critic)),
         critic_optimizer=build_optimizer(settings[0], critic.parameters()),
         generator_optimizer=build_optimizer(settings[1], generator.parameters()),
-        constraints=preset.constraints,
+        constraints=tuple(each for each in preset.constraints if each.when == "step"),
         real=lambda n: stream.next(n).samples,
         latent=latent.next,
         rng=penalty_rng,
@@ -270,11 +267,18 @@ def _scaled(objective: Objective, config: TrainConfig) -> Objective:
             return _paced(weight, config)
         return weight * factor
 
-    terms = tuple(
-        dataclasses.replace(term, weight=scaled(term.weight), fraction=term.fraction * config.penalty_fraction)
-        for term in objective.critic_terms
+    def all_scaled(terms: tuple[Term[AnyPenalty], ...]) -> tuple[Term[AnyPenalty], ...]:
+        return tuple(
+            dataclasses.replace(term, weight=scaled(term.weight), fraction=term.fraction * config.penalty_fraction)
+            for term in terms
+        )
+
+    return dataclasses.replace(
+        objective,
+        critic_terms=all_scaled(objective.critic_terms),
+        critic_latent_terms=all_scaled(objective.critic_latent_terms),
+        generator_terms=all_scaled(objective.generator_terms),
     )
-    return dataclasses.replace(objective, critic_terms=terms)
 
 
 def _paced(value: Scheduled, config: TrainConfig) -> Scheduled:

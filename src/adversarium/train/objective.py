@@ -1,14 +1,15 @@
 """The objective evaluated on a batch: each named part's mean, with as few passes through the critic as it takes."""
 
-import math
+import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from adversarium.errors import require
 from adversarium.penalties import (
     FromScores,
     GradientPenalty,
@@ -16,12 +17,12 @@ from adversarium.penalties import (
     OnFraction,
     at_fake,
     at_real,
+    refuse_batch_norm,
+    rows_of,
     scores_and_slope,
     slope,
 )
-from adversarium.types import Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
-
-AnyPenalty = TypeVar("AnyPenalty", bound=Penalty | GeneratorPenalty)
+from adversarium.types import AnyPenalty, Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class CriticSide:
     """The critic's side on one batch.
 
     Attributes:
-        parts: ``"loss"`` and each term that was due, as weighted means; their sum is what the critic minimises.
+        parts: ``"loss"`` and each term that was due, as weighted means; their sum is what the critic minimises. A
+            lazy term's is its interval times as large as at every step.
         real_scores: scores of the real samples, float32 at least.
         fake_scores: scores of the fake samples, float32 at least.
     """
@@ -80,14 +82,15 @@ def critic_side(
 
     Args:
         objective: the loss and its terms; those with ``critic_latent_terms`` need the generator, see ``Step``.
-        critic: samples to scores.
+        critic: samples to scores. It must not depend on a sample's row: fractions reorder the batch.
         real: ``[B, ...]``.
         fake: ``[B, ...]``; no gradient reaches the generator.
         rng: for penalties that draw, and for fractions.
         step: the number of this critic step, from 0: lazy terms are due at multiples of their interval.
         images: how many images the critic has been shown, for annealed weights.
         joint: whether real and fake samples may share a forward pass, which is right for every critic without batch
-            statistics.
+            statistics. Samples with slopes and those without take two passes: spectral normalisation in training
+            mode, which moves its estimate at each pass, then sees slightly different weights.
     """
     return _critic_side(_evaluate, None, objective, critic, real, fake, rng, step=step, images=images, joint=joint)
 
@@ -95,16 +98,27 @@ def critic_side(
 def compiled_critic_side(**options: Any) -> Callable[..., CriticSide]:
     """Return :func:`critic_side`, same arguments and result, whose passes through the critic are compiled whole.
 
-    Loss and gradient penalties become one graph (``fullgraph=True``), with slopes by ``functional``; penalties of
-    other kinds are evaluated as ever. The first call compiles, which takes a minute or so, and each new combination
-    of shapes and due terms does so again.
+    Loss and gradient penalties become one graph (``fullgraph=True``), with slopes by ``functional`` whatever the
+    penalties' own method; penalties of other kinds are evaluated as ever, and a loss must not draw. The first call
+    compiles, which takes a minute or so, and each new combination of critic, objective, shapes and due terms does so
+    again, up to 64 of them.
 
     Args:
         options: further arguments of ``torch.compile`` (``mode``, ``backend``, ``dynamic``).
     """
     # fixed shapes: torch 2.13 cannot compile second derivatives of convolutions for a batch size left open
     options = {"dynamic": False, **options}
-    return partial(_critic_side, torch.compile(_evaluate, fullgraph=True, **options), "functional")
+    # torch counts graphs by code object, and gives up after 8: each caller gets its own, and a higher limit
+    evaluate = types.FunctionType(_evaluate.__code__.replace(), _evaluate.__globals__)
+    compiled = torch.compile(evaluate, fullgraph=True, **options)
+
+    def limited(loss: Loss, critic: Critic, *arguments: Any) -> Evaluated:
+        refuse_batch_norm(critic)
+        with torch._dynamo.config.patch(recompile_limit=64):
+            found: Evaluated = compiled(loss, critic, *arguments)
+        return found
+
+    return partial(_critic_side, limited, "functional")
 
 
 def _critic_side(
@@ -122,9 +136,11 @@ def _critic_side(
 ) -> CriticSide:
     terms = due(objective.critic_terms, step)
     real, fake = real.detach(), fake.detach()
+    order = None
     if any(term.fraction < 1 for term in terms):
         # the first rows are then a random share, whatever the order of the data
-        real, fake = _shuffled(real, fake, rng)
+        order = _random_order(real, fake, rng)
+        real, fake = real[order], fake[order]
     slopes, shared, placed = _plan(terms, real, fake, rng, method)
     loss, real_scores, fake_scores, at_shared, at_placed = evaluate(objective.loss, critic, real, fake, slopes, joint)
     means = {**dict(zip(shared, at_shared, strict=True)), **dict(zip(placed, at_placed, strict=True))}
@@ -140,6 +156,9 @@ def _critic_side(
                 values = term.penalty(*seen)
             mean = values.mean()
         parts[term.name] = mean * weight_of(term, images)
+    if order is not None:
+        back = order.argsort()
+        real_scores, fake_scores = real_scores[back], fake_scores[back]
     return CriticSide(parts, real_scores.detach(), fake_scores.detach())
 
 
@@ -202,8 +221,10 @@ def modules_of(objective: Objective) -> dict[str, nn.Module]:
         **{f"critic.{term.name}": term.penalty for term in objective.critic_latent_terms},
         **{f"generator.{term.name}": term.penalty for term in objective.generator_terms},
     }
-    found = {name: part.penalty if isinstance(part, OnFraction) else part for name, part in named.items()}
-    return {name: part for name, part in found.items() if isinstance(part, nn.Module)}
+    for name, part in named.items():
+        while isinstance(part, OnFraction):
+            named[name] = part = part.penalty
+    return {name: part for name, part in named.items() if isinstance(part, nn.Module)}
 
 
 def due(terms: tuple[Term[AnyPenalty], ...], step: int) -> list[Term[AnyPenalty]]:
@@ -286,14 +307,14 @@ def _apart(critic: Critic, samples: Tensor, n: int, method: Method) -> tuple[Ten
 
 
 def _rows(term: Term[Any], samples: Tensor) -> int:
-    return math.ceil(term.fraction * len(samples))
+    return rows_of(term.fraction, len(samples))
 
 
-def _shuffled(real: Tensor, fake: Tensor, rng: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Return both sides' rows in one random order: pairs stay pairs."""
+def _random_order(real: Tensor, fake: Tensor, rng: torch.Generator | None) -> Tensor:
+    """Return a random order of rows, one for both sides: pairs stay pairs."""
+    require(len(real) == len(fake), f"there are {len(real)} real and {len(fake)} fake samples: wanted as many of both")
     device = rng.device if rng is not None else real.device
-    order = torch.randperm(len(real), generator=rng, device=device).to(real.device)
-    return real[order], fake[order]
+    return torch.randperm(len(real), generator=rng, device=device).to(real.device, non_blocking=True)
 
 
 def _wide(scores: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """One step of the game on real networks: the only place with ``.backward()``."""
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -8,7 +9,14 @@ from torch import Tensor, nn
 
 from adversarium.errors import InputError
 from adversarium.nets import parts_of
-from adversarium.train.objective import compiled_critic_side, critic_side, generator_side, latent_parts
+from adversarium.penalties import Encodes, ScorePenalty
+from adversarium.train.objective import (
+    compiled_critic_side,
+    critic_side,
+    generator_side,
+    latent_parts,
+    modules_of,
+)
 from adversarium.train.precision import autocast
 from adversarium.types import Constraint, GameRule, Objective
 
@@ -26,6 +34,15 @@ class _Autocast(nn.Module):
         return result.float() if self.wide else result
 
 
+class _EncodingAutocast(_Autocast):
+    """The same for an autoencoder, whose codes a penalty may ask for."""
+
+    def encode(self, x: Tensor) -> Tensor:
+        assert isinstance(self.network, Encodes)
+        with autocast(self.precision, self.device):
+            return self.network.encode(x)
+
+
 class NonFiniteError(ArithmeticError):
     """A term or a gradient became infinite or NaN. Attributes: ``part``, ``step``, ``value``."""
 
@@ -39,8 +56,10 @@ class Step:
 
     It works on any modules and any source of batches: ``real(n)`` returns n real samples and ``latent(n)`` n codes
     for the generator. The critic's side builds no graph through the generator, and the generator's side computes
-    no gradient for the critic's weights. A loss or gradient that is not finite raises before the optimizer uses it
-    (on a GPU, which would have to wait for the answer, when :meth:`measurements` reads the numbers).
+    no gradient for the critic's weights. The objective is copied: what it remembers (moving averages, an
+    equilibrium) belongs to the step, as ``step.objective``. A loss or gradient that is not finite raises before the
+    optimizer uses it (on a GPU, which would have to wait for the answer, when :meth:`measurements` reads the
+    numbers).
 
     Args:
         generator: codes ``[B, latent_dim]`` to samples ``[B, ...]``.
@@ -49,7 +68,8 @@ class Step:
         rule: how they move.
         critic_optimizer: over the critic's parameters.
         generator_optimizer: over the generator's parameters.
-        constraints: the ``when="step"`` ones are applied after each of the critic's optimizer steps.
+        constraints: applied after each of the critic's optimizer steps; ``when="build"`` ones belong before the
+            optimizer, which has to hold what they make of the weights.
         real: the data.
         latent: the prior.
         rng: for penalties that draw points.
@@ -84,7 +104,7 @@ class Step:
     ) -> None:
         self.generator = generator
         self.critic = critic
-        self.objective = objective
+        self.objective = copy.deepcopy(objective)
         self.critic_optimizer = critic_optimizer
         self.generator_optimizer = generator_optimizer
         self.batch_size = batch_size
@@ -98,9 +118,15 @@ class Step:
         self._last_real: Tensor | None = None
         self._measured: dict[str, list[tuple[int, Tensor]]] = {}
         self._device = next(critic.parameters()).device
-        self._score = _Autocast(critic, precision, self._device, wide=False)
-        generate = _Autocast(generator, precision, self._device, wide=True)
-        self._generate: Callable[[Tensor], Tensor] = torch.compile(generate, dynamic=False) if compile else generate
+        for stateful in modules_of(self.objective).values():
+            stateful.to(self._device)
+        evaluated = _EncodingAutocast if isinstance(critic, Encodes) else _Autocast
+        self._score = evaluated(critic, precision, self._device, wide=False)
+        # penalties may differentiate the generator twice, which a compiled one cannot
+        self._plain_generate = _Autocast(generator, precision, self._device, wide=True)
+        self._generate: Callable[[Tensor], Tensor] = self._plain_generate
+        if compile:
+            self._generate = torch.compile(self._plain_generate, dynamic=False)
         self._critic_side = compiled_critic_side() if compile else critic_side
         self._answer: Callable[[Tensor], Tensor] = (
             torch.compile(self._score, dynamic=False) if compile else self._score
@@ -110,8 +136,12 @@ class Step:
         self._joint = not batch_norm if joint is None else joint
         self._check_players(batch_norm)
         for constraint in constraints:
-            if constraint.when == "step":
-                critic_optimizer.register_step_post_hook(lambda *_, apply=constraint.apply: apply(self.critic))
+            if constraint.when != "step":
+                raise InputError(
+                    f"the constraint {constraint.name} is applied when a critic is built: call "
+                    f"{constraint.name}().apply(critic) before its optimizer is made"
+                )
+            critic_optimizer.register_step_post_hook(lambda *_, apply=constraint.apply: apply(self.critic))
 
     def __call__(self, images: int = 0) -> None:
         """Move both players once, after ``images`` images (which annealed weights depend on)."""
@@ -120,7 +150,7 @@ class Step:
         self._rule(self._critic_gradients, self._generator_gradients, self.critic_optimizer, self.generator_optimizer)
 
     def measurements(self) -> dict[str, float]:
-        """Return the means of everything measured since the last call, and forget it.
+        """Return the means of everything measured since the last call, and forget it. Until then it is kept.
 
         Raises:
             NonFiniteError: one of the numbers is not finite.
@@ -151,7 +181,7 @@ class Step:
         )
         parts = side.parts | latent_parts(
             self.objective.critic_latent_terms,
-            self._generate,
+            self._plain_generate,
             self._score,
             codes,
             fake,
@@ -185,7 +215,7 @@ class Step:
                 self._answer,
                 self._last_real,
                 fake,
-                generator=self._generate,
+                generator=self._plain_generate,
                 codes=codes,
                 rng=self._rng,
                 step=self.steps - 1,
@@ -226,8 +256,14 @@ class Step:
             moved = {id(each) for group in optimizer.param_groups for each in group["params"] if each.requires_grad}
             if moved != {id(parameter) for parameter in network.parameters() if parameter.requires_grad}:
                 raise InputError(f"the {player}'s optimizer does not hold exactly the {player}'s trained parameters")
-        if critic_has_batch_norm and self.objective.critic_terms:
-            names = ", ".join(term.name for term in self.objective.critic_terms)
+        # a penalty on the weights reads no sample
+        reading = [
+            term.name
+            for term in self.objective.critic_terms
+            if not isinstance(term.penalty, ScorePenalty) or term.penalty.reads
+        ] + [term.name for term in self.objective.critic_latent_terms]
+        if critic_has_batch_norm and reading:
+            names = ", ".join(reading)
             raise InputError(
                 f"the critic has batch norm and a penalty ({names}): a penalty is a statement about each sample on "
                 "its own, and batch norm makes every score depend on the whole batch"
