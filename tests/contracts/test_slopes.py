@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrizations
 
 from adversarium.errors import InputError
-from adversarium.penalties import scores_and_slope, slope
+from adversarium.penalties import PENALTIES, GradientPenalty, scores_and_slope, slope
 
 METHODS = ("exact", "functional", "finite")
 
@@ -260,3 +260,29 @@ def test_a_critic_that_ignores_its_input_is_refused(method: str, critic) -> None
 def test_an_unknown_method_is_named() -> None:
     with pytest.raises(InputError, match=r"unknown method 'finit' \(did you mean 'finite'\?\)"):
         inspect.unwrap(scores_and_slope)(lambda x: x.sum(1), torch.zeros(2, 3), "finit")
+
+
+SLOPED = [name for name, factory in PENALTIES.items() if isinstance(factory(), GradientPenalty)]
+
+
+@pytest.mark.parametrize("name", SLOPED)
+@pytest.mark.parametrize(
+    ("method", "dtype", "tolerance"),
+    [("functional", torch.float64, 1e-6), ("finite", torch.float32, 1e-3), ("finite", torch.float64, 1e-6)],
+)
+def test_every_penalty_on_a_slope_takes_it_in_any_way(
+    name: str, method: str, dtype: torch.dtype, tolerance: float
+) -> None:
+    critic, real = build("tanh", 0, dtype)
+    fake = real.flip(0) + 0.5
+    found = []
+    for way in ("exact", method):
+        critic.zero_grad()
+        penalty = PENALTIES[name](method=way)
+        assert penalty.method == way
+        values = penalty(critic, real, fake, torch.Generator().manual_seed(2))
+        (gradient,) = torch.autograd.grad(values.mean(), critic[0].weight)
+        found.append((values.detach(), gradient))
+    for other, exact in zip(found[1], found[0], strict=True):
+        assert (other - exact).norm() < tolerance * exact.norm()
+    assert found[0][1].norm() > 0
