@@ -8,7 +8,6 @@ _DCGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.5, beta
 _SNGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.0, beta2=0.9)
 _WGAN_RMSPROP = OptimizerSettings(kind="rmsprop", learning_rate=5e-5, beta2=0.99)
 _WGAN_GP_ADAM = OptimizerSettings(kind="adam", learning_rate=1e-4, beta1=0.0, beta2=0.9)
-_BEGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=1e-4, beta1=0.5, beta2=0.999)
 # R3GAN anneals over the first 20 million images (CIFAR-10)
 _R3GAN_IMAGES = 20e6
 _R3GAN_ADAM = OptimizerSettings(
@@ -133,19 +132,6 @@ PRESETS: dict[str, Preset] = {
         use_when="The modern baseline: converges locally, keeps modes. gamma is CIFAR-10's; scale it with the images.",
         paper="Huang et al. 2025, arXiv:2501.05441; annealing as in the authors' CIFAR-10 configuration",
     ),
-    "dragan": Preset(
-        summary="Non-saturating loss with the slope pulled to 1 around the data.",
-        objective=Objective(
-            loss=losses.nonsaturating(),
-            critic_terms=(Term(name="dragan", penalty=penalties.dragan(1.0), weight=10.0),),
-        ),
-        critic_optimizer=_DCGAN_ADAM,
-        generator_optimizer=_DCGAN_ADAM,
-        critic_without=_NO_BATCH_NORM,
-        why_without=_PENALISED,
-        use_when="The log loss with a gradient penalty, at one critic step.",
-        paper="Kodali et al. 2017, arXiv:1705.07215; optimizers of DCGAN, the common practice",
-    ),
     "wgan-div": Preset(
         summary="Wasserstein divergence: a power of the slope in place of the Lipschitz bound.",
         objective=Objective(
@@ -171,17 +157,6 @@ PRESETS: dict[str, Preset] = {
             "Zhao, Mathieu and LeCun 2017, arXiv:1609.03126; optimizers of DCGAN; the margin is ours, for errors "
             "averaged over pixels from -1 to 1"
         ),
-    ),
-    "began": Preset(
-        summary="Autoencoder errors in equilibrium: the fakes' weight is steered so that they err half as much.",
-        objective=Objective(loss=losses.began(gamma=0.5, rate=1e-3)),
-        critic_optimizer=_BEGAN_ADAM,
-        generator_optimizer=_BEGAN_ADAM,
-        critic_without=_NO_BATCH_NORM,
-        why_without="the authors' autoencoder has none, and real and fake errors would be on different scales with it",
-        critic_kind="autoencoder",
-        use_when="Smooth images and a measure of progress, at the price of variety.",
-        paper="Berthelot, Schumm and Metz 2017, arXiv:1703.10717; the rate constant where the paper's decays",
     ),
 }
 """Name to published method."""

@@ -35,7 +35,7 @@ def test_entries_name_their_members(preset: str) -> None:
         assert "batch_norm" in entry.critic_without
 
 
-@pytest.mark.parametrize(("preset", "network"), [("began", "dcgan"), ("nsgan", "autoencoder")])
+@pytest.mark.parametrize(("preset", "network"), [("ebgan", "dcgan"), ("nsgan", "autoencoder")])
 def test_a_critic_of_the_wrong_kind_is_refused(tmp_path: Path, preset: str, network: str) -> None:
     with pytest.raises(InputError, match=f"{preset} wants one of kind '{PRESETS[preset].critic_kind}'"):
         train(TrainConfig(preset=preset, network=network, steps=1, out=str(tmp_path / "run")))
@@ -45,7 +45,7 @@ def test_a_critic_of_the_wrong_kind_is_refused(tmp_path: Path, preset: str, netw
 @pytest.mark.parametrize(
     ("preset", "rate", "betas", "n_critic"),
     [
-        ("began", 1e-4, (0.5, 0.999), 1),
+        ("wgan-div", 1e-4, (0.0, 0.9), 5),
         ("gan", 2e-4, (0.5, 0.999), 1),
         ("wgan-gp", 1e-4, (0.0, 0.9), 5),
         ("sngan", 2e-4, (0.0, 0.9), 5),

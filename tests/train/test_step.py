@@ -257,7 +257,7 @@ def test_every_penalty_on_the_generator_works_in_a_step(name: str, precision: st
     term = Term(name=name, penalty=GENERATOR_PENALTIES[name](), weight=0.1)
     where = "critic_latent_terms" if name == "zcr_critic" else "generator_terms"
     objective = Objective(loss=losses.began(), **{where: (term,)})
-    step = step_of(generator, critic, "began", Draws(0), objective=objective, precision=precision)
+    step = step_of(generator, critic, "nsgan", Draws(0), objective=objective, precision=precision)
     step()
     measured = step.measurements()
     player = "critic" if name == "zcr_critic" else "generator"
@@ -265,7 +265,7 @@ def test_every_penalty_on_the_generator_works_in_a_step(name: str, precision: st
     assert measured[f"{player}_{name}"] != 0
     # each moves its own player's gradient, and reaches no weight of the other's
     plain = networks(0, batch_norm=False, critic_kind="autoencoder")
-    without = step_of(*plain, "began", Draws(0), objective=Objective(loss=losses.began()), precision=precision)
+    without = step_of(*plain, "nsgan", Draws(0), objective=Objective(loss=losses.began()), precision=precision)
     without()
     other = without.measurements()
     assert measured[f"{player}_gradient_norm"] != other[f"{player}_gradient_norm"]
@@ -278,7 +278,7 @@ def test_two_steps_do_not_share_what_an_objective_remembers() -> None:
     ends = []
     for _ in range(2):
         step = step_of(
-            *networks(0, batch_norm=False, critic_kind="autoencoder"), "began", Draws(0), objective=objective
+            *networks(0, batch_norm=False, critic_kind="autoencoder"), "nsgan", Draws(0), objective=objective
         )
         for _ in range(3):
             step()
