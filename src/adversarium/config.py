@@ -106,6 +106,9 @@ def with_budget(config: TrainConfig, budget: Mapping[str, float]) -> TrainConfig
 
 
 def _require_number(name: str, value: float | None, fits: Callable[[float], bool], wanted: str) -> None:
+    whole = field_type(name) is int
+    if value is not None and whole and not isinstance(value, int):
+        raise InputError(f"{name} is {value}: wanted a whole number")
     # an int may be too large for any float, and for torch
     if value is not None and not (abs(value) < 2**63 and fits(value)):
         raise InputError(f"{name} is {value}: wanted {wanted}")

@@ -85,6 +85,13 @@ def test_explain_a_preset_tells_formula_settings_and_paper(capsys: pytest.Captur
         (["train", "mnist", "--steps", "many"], "invalid int value: 'many'"),
         (["train", "mnist", "--steps", "0"], "steps is 0: wanted a positive number"),
         (["train", "mnist", "--batch-size", "-3"], "batch_size is -3"),
+        (
+            ["train", "mnist", "--preset", "wgan-gp", "--penalty-fraction", "1.5"],
+            "penalty_fraction is 1.5: wanted a number above 0, at most 1",
+        ),
+        (["train", "ring", "--penalty-fraction", "0.5"], "penalty_fraction is 0.5, and nsgan has no penalty"),
+        (["train", "mnist", "--preset", "ebgan", "--network", "dcgan"], "ebgan wants one of kind 'autoencoder'"),
+        (["explain", "f_divergance"], "did you mean 'f_divergence'?"),
         (["train", "mnist", "--kimg", "nan"], "kimg is nan"),
         (["train", "mnist", "--width", "0"], "width is 0"),
         (["train", "mnist", "--seed", "-1"], "seed is -1"),

@@ -1,7 +1,9 @@
 """What the options of a run change, and nothing else."""
 
 import dataclasses
+import inspect
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,3 +96,10 @@ def test_batch_norm_needs_a_batch() -> None:
     source = open_data("mnist")
     with pytest.raises(InputError, match="batch norm needs at least 2"):
         build(resolve(TrainConfig(batch_size=1, width=4), source.codec), source)
+
+
+def test_a_whole_number_of_samples_is_wanted_and_a_whole_rate_will_do() -> None:
+    with pytest.raises(InputError, match="batch_size is 2.5: wanted a whole number"):
+        inspect.unwrap(TrainConfig.__post_init__)(SimpleNamespace(**{**vars(TrainConfig()), "batch_size": 2.5}))
+    resolved = resolve(TrainConfig(data="ring", critic_learning_rate=1), open_data("ring").codec)
+    assert resolved.critic_learning_rate == 1

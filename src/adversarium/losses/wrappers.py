@@ -53,7 +53,8 @@ def flip_labels(loss: Loss, probability: float = 0.05, rng: torch.Generator | No
     Convention:
         A label belongs to a sample: all scores of one sample are flipped together, real and fake samples
         independently, anew at each call. The expectation is two-sided label smoothing with 1 - ``probability``.
-        The generator's side is unchanged. The result has no halves, since its critic is random.
+        The generator's side is unchanged. The result has no halves, since its critic is random; ``rng`` is yours to
+        save, and ``torch.compile`` does not take it.
     Use when:
         To compare with recipes that do so; ``smooth_labels`` has less noise.
     Paper:
