@@ -180,6 +180,8 @@ def test_under_autocast_values_are_float32(name: str):
 @pytest.mark.parametrize("number", [-0.1, float("nan")])
 def test_numbers_that_make_no_sense_are_refused(member: str, number: float):
     for argument in inspect.signature(GENERATOR_PENALTIES[member]).parameters:
+        if argument == "method":
+            continue
         with pytest.raises(InputError, match=f"{argument} is {number}"):
             GENERATOR_PENALTIES[member](**{argument: number})
 
@@ -250,6 +252,25 @@ def test_path_length_takes_the_graph_at_hand_and_the_mean_over_layers():
     one = both(generator, critic, codes, fake, stream(0))
     two = both(layered, critic, torch.stack([codes, codes], 1).detach(), fake, stream(0))
     torch.testing.assert_close(two, one / 4)  # each layer's gradient is half, their mean square a quarter
+
+
+@pytest.mark.parametrize(("method", "tolerance"), [("functional", 1e-9), ("finite", 1e-6)])
+@pytest.mark.parametrize("shape", [(5, 4), (5, 2, 2)])
+def test_path_length_takes_its_gradient_in_any_way(method: str, tolerance: float, shape: tuple[int, ...]):
+    torch.manual_seed(0)
+    generator = nn.Sequential(nn.Flatten(), nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 12), nn.Unflatten(1, (3, 2, 2)))
+    generator.double()
+    codes = torch.randn(*shape, dtype=torch.float64)
+    found = []
+    for way in ("exact", method):
+        values = make("path_length", decay=0.5, method=way).double()(
+            generator, abs, codes, generator(codes), stream(3)
+        )
+        (gradient,) = torch.autograd.grad(values.mean(), generator[1].weight)
+        found.append((values.detach(), gradient))
+    for other, exact in zip(found[1], found[0], strict=True):
+        assert (other - exact).norm() < tolerance * exact.norm()
+    assert found[0][1].norm() > 0
 
 
 def test_samples_that_ignore_their_codes_have_no_path_length():

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adversarium.errors import InputError, require
+from adversarium.errors import InputError, lookup, require
 from adversarium.penalties import _draw
 from adversarium.penalties._check import between_0_and_1, not_negative, positive
 from adversarium.penalties.scores import per_sample
+from adversarium.penalties.slope import METHODS, Method, slope
 from adversarium.types import Critic, GeneratorPenalty, PerSample
 
 Generator = Callable[[Tensor], Tensor]
@@ -26,9 +27,10 @@ class PathLength(nn.Module):
 
     mean_length: Tensor
 
-    def __init__(self, weight: float, decay: float) -> None:
+    def __init__(self, weight: float, decay: float, method: Method = "exact") -> None:
         super().__init__()
-        self.weight, self.decay = weight, decay
+        lookup("method", method, METHODS)
+        self.weight, self.decay, self.method = weight, decay, method
         self.register_buffer("mean_length", torch.zeros(()))
 
     def forward(
@@ -39,7 +41,17 @@ class PathLength(nn.Module):
         Raises:
             InputError: samples that do not depend on the codes.
         """
-        lengths = _path_lengths(generator, codes, fake, rng)
+        noise = _draw.normal(fake, rng) / math.sqrt(math.prod(fake.shape[2:]))
+        if self.method == "exact":
+            norm = _exact_lengths(generator, codes, fake, noise)
+        else:
+            # ‖Jᵀy‖ is the slope of <G(w), y>; a finite difference asks for both of its ends at once
+            def projection(w: Tensor) -> Tensor:
+                repeated = noise.repeat(len(w) // len(noise), *[1] * (noise.ndim - 1))
+                return (generator(w) * repeated).flatten(1).sum(1)
+
+            norm = slope(projection, codes, self.method)
+        lengths = norm / math.sqrt(codes.shape[1] if codes.ndim == 3 else 1)
         mean = self.mean_length.to(lengths.device, lengths.dtype)
         if self.training and torch.is_grad_enabled():
             mean = torch.lerp(mean, lengths.detach().mean(), self.decay)
@@ -47,13 +59,12 @@ class PathLength(nn.Module):
         return self.weight * (lengths - mean).square()
 
 
-def _path_lengths(generator: Generator, codes: Tensor, fake: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Return ‖Jᵀy‖ of each code, differentiable by the generator's weights."""
+def _exact_lengths(generator: Generator, codes: Tensor, fake: Tensor, noise: Tensor) -> Tensor:
+    """Return ‖Jᵀy‖ of each code, differentiable by the generator's weights; through the graph at hand, if it is."""
     with torch.enable_grad():
         if not (codes.requires_grad and fake.requires_grad):
             codes = codes.detach().requires_grad_(True)
             fake = generator(codes)
-        noise = _draw.normal(fake, rng) / math.sqrt(math.prod(fake.shape[2:]))
         moved = (fake * noise).sum()
         gradient = None
         if moved.requires_grad:
@@ -62,12 +73,11 @@ def _path_lengths(generator: Generator, codes: Tensor, fake: Tensor, rng: torch.
         raise InputError("the generator's samples do not depend on its codes: there is no path length")
     if gradient.dtype in (torch.float16, torch.bfloat16):
         gradient = gradient.float()
-    layers = codes.shape[1] if codes.ndim == 3 else 1
-    lengths: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1) / math.sqrt(layers)
-    return lengths
+    norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+    return norm
 
 
-def path_length(weight: float = 2.0, decay: float = 0.01) -> PathLength:
+def path_length(weight: float = 2.0, decay: float = 0.01, method: Method = "exact") -> PathLength:
     """Ask for steps of one length in the sample for steps of one length in the code.
 
     Formula:
@@ -77,7 +87,8 @@ def path_length(weight: float = 2.0, decay: float = 0.01) -> PathLength:
         λ = ``weight`` = 2, decay = 0.01, a starts at 0. Pixels are the product of the axes after the channels (1 where
         there are none). With one code per layer, [B, layers, n], the squared length is the mean over the layers. The
         mean a moves before it is used, in training mode with gradients enabled, by the local batch: the samples are
-        coupled through a share ``decay`` of it. No gradient flows through a.
+        coupled through a share ``decay`` of it. No gradient flows through a. ``method`` says how the gradient is
+        taken, see ``slope``.
     Elsewhere:
         One formula, but the gradient also flows through the share ``decay`` of a: NVlabs/stylegan2
         ``G_logistic_ns_pathreg`` and stylegan2-ada-pytorch (the authors': the same numbers, at every 4th step on half
@@ -90,11 +101,11 @@ def path_length(weight: float = 2.0, decay: float = 0.01) -> PathLength:
         Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", arXiv:1912.04958.
 
     Raises:
-        InputError: a negative weight, or a decay outside [0, 1].
+        InputError: a negative weight, a decay outside [0, 1], or an unknown method.
     """
     not_negative(weight=weight)
     between_0_and_1(decay=decay)
-    return PathLength(weight, decay)
+    return PathLength(weight, decay, method)
 
 
 def _several(fake: Tensor, what: str) -> None:
