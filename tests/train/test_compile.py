@@ -57,6 +57,15 @@ many = compiled_critic_side(backend="eager")
 for size in range(9):
     critic_terms = (Term(name="r1", penalty=penalties.r1(size + 1.0)),)
     many(Objective(loss=losses.hinge(), critic_terms=critic_terms), critic, real, fake, None)
+# batch norm goes with a loss, and not with a slope
+normal = nn.Sequential(nn.Flatten(1), nn.Linear(192, 4), nn.BatchNorm1d(4), nn.Linear(4, 1)).double()
+many(Objective(loss=losses.hinge()), normal, real, fake, None, joint=False)
+try:
+    many(PRESETS["wgan-gp"].objective, normal, real, fake, torch.Generator(), joint=False)
+except ValueError as error:
+    assert "batch norm" in str(error)
+else:
+    raise AssertionError("a slope through batch norm was not refused")
 print("one graph, equal gradients")
 """
 

@@ -112,10 +112,11 @@ def compiled_critic_side(**options: Any) -> Callable[..., CriticSide]:
     evaluate = types.FunctionType(_evaluate.__code__.replace(), _evaluate.__globals__)
     compiled = torch.compile(evaluate, fullgraph=True, **options)
 
-    def limited(loss: Loss, critic: Critic, *arguments: Any) -> Evaluated:
-        refuse_batch_norm(critic)
+    def limited(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: _Slopes, joint: bool) -> Evaluated:
+        if slopes.shared or slopes.placed:  # a compiled slope cannot look
+            refuse_batch_norm(critic)
         with torch._dynamo.config.patch(recompile_limit=64):
-            found: Evaluated = compiled(loss, critic, *arguments)
+            found: Evaluated = compiled(loss, critic, real, fake, slopes, joint)
         return found
 
     return partial(_critic_side, limited, "functional")
