@@ -1,6 +1,7 @@
 """The compiled critic's side is one graph, and computes what the eager one does."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,17 @@ def run(backend: str) -> None:
 
 def test_objectives_compile_whole() -> None:
     run("aot_eager")
+
+
+def test_a_machine_without_a_compiler_is_told_before_the_run_begins(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "adversarium", "train", "ring", "--preset", "r3gan", "--steps", "1", "--compile"]
+    environment = {**os.environ, "CXX": "/nonexistent/compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    command += ["--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "torch.compile does not work here" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -205,6 +205,8 @@ def build(config: TrainConfig, source: Source) -> Training:
     preset = PRESETS[config.preset]
     codec = source.codec
     device = torch.device(config.device)
+    if config.compile:
+        _try_compiling(device)
     # spectral normalisation draws its first vector from torch's global state
     torch.manual_seed(_seed(config.seed, "torch"))
     generator = _placed(build_generator(config, codec), device)
@@ -249,6 +251,18 @@ def build(config: TrainConfig, source: Source) -> Training:
     )
     ema = Ema(generator, config.ema_half_life_kimg * 1000, config.ema_rampup)
     return Training(config, codec, step, ema, stream, latent, penalty_rng, settings)
+
+
+def _try_compiling(device: torch.device) -> None:
+    """Compile next to nothing, so that a machine that cannot says so before a run begins."""
+    try:
+        torch.compile(torch.add, dynamic=False)(torch.zeros(2, device=device), 1)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"compile is on, and torch.compile does not work here ({reason}): it needs a C++ compiler on a CPU, "
+            "Triton on a GPU; leave --compile out, or set CXX"
+        ) from error
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:
