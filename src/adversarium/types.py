@@ -207,7 +207,8 @@ class Term(Generic[AnyPenalty]):
 
     def __post_init__(self) -> None:
         """Refuse an interval that never comes, a weight that rewards, and the loss's own name."""
-        require(self.every >= 1, f"every is {self.every}: wanted at least 1")
+        whole = isinstance(self.every, int) and self.every >= 1
+        require(whole, f"every is {self.every}: wanted a whole number, at least 1")
         require(0 < self.fraction <= 1, f"fraction is {self.fraction}: wanted a number above 0 and at most 1")
         lowest = min(self.weight.start, self.weight.stop) if isinstance(self.weight, Anneal) else self.weight
         require(lowest >= 0, f"weight is {self.weight}: wanted a number that is not negative")
@@ -233,6 +234,14 @@ class Objective:
 
     def __post_init__(self) -> None:
         """Refuse two terms of one name, of which only one would be kept."""
+        require(
+            isinstance(self.loss, Loss),
+            f"loss is {self.loss!r}: wanted a Loss, which the factories in losses.LOSSES return when called",
+        )
+        for slot in ("critic_terms", "critic_latent_terms", "generator_terms"):
+            terms = getattr(self, slot)
+            fits = isinstance(terms, tuple) and all(isinstance(term, Term) for term in terms)
+            require(fits, f"{slot} is {terms!r}: wanted a tuple of Term")
         critic_names = [each.name for each in self.critic_terms] + [each.name for each in self.critic_latent_terms]
         generator_names = [each.name for each in self.generator_terms]
         for player, names in (("critic", critic_names), ("generator", generator_names)):

@@ -516,3 +516,13 @@ def test_sinkhorn_in_single_precision_far_from_its_blur(seed: int):
     x, y = 1e4 * samples(8, 2, seed=seed), 1e4 * samples(8, 2, seed=seed + 50, shift=0.5)
     exact = make("sinkhorn")(x, y)
     torch.testing.assert_close(make("sinkhorn")(x.float(), y.float()).double(), exact, rtol=0.03, atol=0)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+@pytest.mark.parametrize("width", [2, 64])
+def test_a_sample_that_is_not_a_number_is_not_hidden(name: str, width: int):
+    torch.manual_seed(0)
+    real, fake = torch.randn(8, width), torch.randn(8, width)
+    fake[3, 1] = float("nan")
+    assert DISTANCES[name]()(real, fake).isnan()
+    assert DISTANCES[name]()(fake, real).isnan()

@@ -196,6 +196,8 @@ def test_the_width_of_a_score_is_checked(name: str, side: str):
     "arguments",
     [
         {"pairing": "triple"},
+        {"base": lambda gap: gap},
+        {"base": lambda gap: -gap.mean()},
         {"base": "cubic"},
         {"pairing": "paired", "generator_real_term": False},
         {"pairing": "all_pairs", "generator_real_term": False},

@@ -395,3 +395,18 @@ def test_a_fraction_of_a_penalty_is_that_penalty_at_those_rows():
 def test_fractions_that_are_none_are_refused(fraction: float):
     with pytest.raises(InputError, match=f"fraction is {fraction}"):
         on_fraction(ranks, fraction)
+
+
+@pytest.mark.parametrize("name", PENALTIES)
+@pytest.mark.parametrize(
+    ("real", "fake", "message"),
+    [
+        (torch.zeros(0, 3, 8, 8), torch.zeros(0, 3, 8, 8), r"real has shape \[0, 3, 8, 8\]: wanted .* at least 1"),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(2, 3, 8, 8), "real has dtype torch.uint8"),
+        (torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8, dtype=torch.int64), "fake has dtype torch.int64"),
+    ],
+)
+def test_samples_that_no_critic_can_score_are_named(name: str, real: torch.Tensor, fake: torch.Tensor, message: str):
+    critic = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 1))
+    with pytest.raises(InputError, match=message):
+        PENALTIES[name]()(critic, real, fake, None)

@@ -15,7 +15,7 @@ from adversarium.nets.autoencoder import AutoencoderCritic
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
 from adversarium.presets import PRESETS
 from adversarium.train import NonFiniteError, Step
-from adversarium.types import Objective, Term, at
+from adversarium.types import Anneal, Objective, Term, at
 
 BATCH, LATENT = 8, 5
 
@@ -304,3 +304,27 @@ def test_a_penalty_on_the_weights_goes_with_batch_norm_and_one_on_codes_does_not
             Draws(0),
             objective=Objective(loss=loss, critic_latent_terms=(latent,)),
         )
+
+
+def test_a_step_counts_its_images_where_nobody_else_does() -> None:
+    term = Term(name="r1", penalty=PENALTIES["r1"](), weight=Anneal(1.0, 0.0, over_images=3 * BATCH))
+    objective = Objective(loss=losses.nonsaturating(), critic_terms=(term,))
+    step = step_of(*networks(0, batch_norm=False), "nsgan", Draws(0), objective=objective)
+    found = []
+    for _ in range(5):
+        step()
+        found.append(step.measurements()["critic_r1"])
+    assert found[0] > found[1] > found[2] > 0
+    assert found[3:] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "bfloat16"}, "precision is 'bfloat16': wanted one of fp32, bf16"),
+        ({"batch_size": 0}, "batch_size is 0"),
+    ],
+)
+def test_what_a_step_cannot_do_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        step_of(*networks(0, batch_norm=False), "nsgan", Draws(0), **changes)

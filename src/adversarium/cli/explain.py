@@ -42,7 +42,7 @@ def page(kind: str, name: str) -> str:
     if isinstance(member, Preset):
         lines += _preset(name, member)
     elif callable(member):
-        lines += [inspect.getdoc(member) or "", "Defaults:", f"    {_signature(name, member)}"]
+        lines += [inspect.getdoc(member) or "", "Defaults:", f"    {_signature(member)}"]
         if kind in ("losses", "misprints"):
             lines += ["", *_on_the_dirac_game(member())]
         elif name in WRAPPERS:
@@ -66,12 +66,19 @@ def page(kind: str, name: str) -> str:
     return "\n".join(lines)
 
 
-def _signature(name: str, factory: Callable[..., Any]) -> str:
+def _signature(factory: Callable[..., Any]) -> str:
     arguments = [
-        each.name if each.default is each.empty else f"{each.name}={each.default!r}"
+        each.name
+        if each.default is each.empty
+        else f"{each.name}={getattr(each.default, '__name__', repr(each.default))}"
         for each in inspect.signature(factory).parameters.values()
     ]
-    return f"{name}({', '.join(arguments)})"
+    room = factory.__module__.split(".")[1]
+    return f"{room}.{factory.__name__}({', '.join(arguments)})"
+
+
+def _shown(default: object) -> str:
+    return str(getattr(default, "__name__", repr(default)))  # a function's address changes at each run
 
 
 def _preset(name: str, preset: Preset) -> list[str]:

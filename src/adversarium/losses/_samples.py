@@ -58,10 +58,11 @@ def squared_distances(x: RealRows, y: FakeRows) -> Pairs:
     x, y = x - centre, y - centre
     norms = x.square().sum(1)[:, None] + y.square().sum(1)
     squared = norms - 2 * x @ y.T
-    return torch.where(squared > NOISE * torch.finfo(x.dtype).eps * norms, squared, 0)
+    # written so that NaN, which compares as false, is passed on
+    return torch.where(squared <= NOISE * torch.finfo(x.dtype).eps * norms, 0, squared)
 
 
 def power_of_distances(squared: Pairs, exponent: float) -> Pairs:
     """Return ``d ** exponent`` from d², with gradient 0 (not NaN) at d = 0."""
-    apart = squared > 0
-    return torch.where(apart, torch.where(apart, squared, 1).pow(exponent / 2), 0)
+    same = squared <= 0
+    return torch.where(same, 0, torch.where(same, 1, squared).pow(exponent / 2))

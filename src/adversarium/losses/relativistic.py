@@ -64,10 +64,15 @@ def relativistic(
         arXiv:1901.02474.
 
     Raises:
-        InputError: an unknown pairing or base, a scale that is not positive, or ``generator_real_term=False`` with
-            another pairing than ``average``, the only one with two terms.
+        InputError: an unknown pairing or base, a base that does not fall, a scale that is not positive, or
+            ``generator_real_term=False`` with another pairing than ``average``, the only one with two terms.
     """
     cost = lookup("relativistic base", base, BASES) if isinstance(base, str) else base
+    probe = cost(torch.tensor([-1.0, 1.0]))
+    if probe.shape != (2,) or not probe[0] > probe[1]:
+        raise InputError(
+            f"the base costs {probe.tolist()} at the gaps -1 and 1: wanted one cost per gap, and a falling one"
+        )
     lookup("pairing", pairing, {"paired": None, "average": None, "all_pairs": None})
     check_scale(scale)
     if pairing != "average" and not generator_real_term:

@@ -91,7 +91,7 @@ def flip_labels(loss: Loss, probability: float = 0.05, rng: torch.Generator | No
 def _halves(loss: Loss, wrapper: str) -> Halves:
     if loss.halves is None:
         raise InputError(
-            f"{wrapper} cannot wrap {loss.name!r}: its critic does not read each score on its own (its coupling is "
-            f"{loss.coupling!r}), so a sample has no label of its own; wanted a loss such as nonsaturating or hinge"
+            f"{wrapper} cannot wrap {loss.name!r}: its critic is no fixed sum over scores (it compares them, draws, "
+            "or has a state), so a sample has no label of its own; wanted a loss such as nonsaturating or hinge"
         )
     return loss.halves

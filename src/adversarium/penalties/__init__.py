@@ -24,7 +24,15 @@ from adversarium.penalties.noise import noise_r1, noise_r2
 from adversarium.penalties.points import around, at_fake, at_real, between
 from adversarium.penalties.scores import FromScores, ScorePenalty, call_with_scores, per_sample
 from adversarium.penalties.second_order import SecondOrder
-from adversarium.penalties.slope import METHODS, Method, refuse_batch_norm, scores_and_slope, slope, slope_of
+from adversarium.penalties.slope import (
+    METHODS,
+    Method,
+    check_samples,
+    refuse_batch_norm,
+    scores_and_slope,
+    slope,
+    slope_of,
+)
 from adversarium.penalties.weights import orthogonal_regularisation, spectral_regularisation
 from adversarium.types import GeneratorPenalty, Penalty
 
@@ -80,6 +88,7 @@ __all__ = [
     "bcr",
     "between",
     "call_with_scores",
+    "check_samples",
     "cr",
     "dragan",
     "lecam",

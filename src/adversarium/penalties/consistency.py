@@ -143,7 +143,7 @@ def zcr_critic(weight: float = 20.0, std: float = 0.05) -> GeneratorPenalty:
         critic: Critic,
         codes: Tensor,
         fake: Tensor,
-        rng: torch.Generator | None,
+        rng: torch.Generator | None = None,
     ) -> PerSample:
         with torch.no_grad():
             near = generator(codes + std * _draw.normal(codes, rng))
@@ -179,7 +179,7 @@ def zcr_generator(weight: float = 0.5, std: float = 0.05) -> GeneratorPenalty:
         critic: Critic,
         codes: Tensor,
         fake: Tensor,
-        rng: torch.Generator | None,
+        rng: torch.Generator | None = None,
     ) -> PerSample:
         near = generator(codes + std * _draw.normal(codes, rng))
         return -weight * per_sample((fake - near).square())

@@ -135,7 +135,7 @@ def mode_seeking(weight: float = 1.0, epsilon: float = 1e-5) -> GeneratorPenalty
     positive(epsilon=epsilon)
 
     def penalty(
-        generator: Generator, critic: Critic, codes: Tensor, fake: Tensor, rng: torch.Generator | None
+        generator: Generator, critic: Critic, codes: Tensor, fake: Tensor, rng: torch.Generator | None = None
     ) -> PerSample:
         _several(fake, "mode_seeking")
         apart, codes_apart = (
@@ -180,7 +180,7 @@ def pulling_away(weight: float = 0.1) -> GeneratorPenalty:
     not_negative(weight=weight)
 
     def penalty(
-        generator: Generator, critic: Critic, codes: Tensor, fake: Tensor, rng: torch.Generator | None
+        generator: Generator, critic: Critic, codes: Tensor, fake: Tensor, rng: torch.Generator | None = None
     ) -> PerSample:
         _several(fake, "pulling_away")
         if not isinstance(critic, Encodes):

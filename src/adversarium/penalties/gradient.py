@@ -9,7 +9,7 @@ from torch import Tensor
 from adversarium.errors import lookup, require
 from adversarium.penalties._check import not_negative
 from adversarium.penalties.points import Noise, Points, around, at_fake, at_real, between
-from adversarium.penalties.slope import METHODS, Method, slope
+from adversarium.penalties.slope import METHODS, Method, check_samples, slope
 from adversarium.types import Critic, PerSample
 
 
@@ -31,6 +31,8 @@ class GradientPenalty:
 
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> PerSample:
         """Return the penalty of each sample, ``[B]``."""
+        check_samples(real, "real")
+        check_samples(fake, "fake")
         return self.value(slope(critic, self.points(real.detach(), fake.detach(), rng), self.method))
 
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from adversarium.penalties.slope import check_samples
 from adversarium.types import Critic, PerSample
 
 Side = Literal["real", "fake"]
@@ -67,6 +68,8 @@ def call_with_scores(
     penalty: FromScores, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
 ) -> Tensor:
     """Compute the scores that a penalty reads, then the penalty. No gradient reaches samples or generator."""
+    check_samples(real, "real")
+    check_samples(fake, "fake")
     real, fake = real.detach(), fake.detach()
     scores = {side: critic(samples) for side, samples in (("real", real), ("fake", fake)) if side in penalty.reads}
     return penalty.from_scores(critic, real, fake, rng, scores.get("real"), scores.get("fake"))

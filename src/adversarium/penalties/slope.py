@@ -72,6 +72,7 @@ def scores_and_slope(critic: Critic, samples: Samples, method: Method = "exact")
         InputError: as in :func:`slope`.
     """
     lookup("method", method, METHODS)
+    check_samples(samples)
     refuse_batch_norm(critic)
     compute = {"exact": _exact, "functional": _functional, "finite": _finite}[method]
     scores, slopes = compute(critic, samples.detach())
@@ -207,6 +208,18 @@ def _check_scores(scores: Tensor, samples: Tensor) -> None:
             f"the critic's scores have shape {list(scores.shape)} at {samples.shape[0]} samples: "
             "wanted [B] or [B, ...] with the samples' B"
         )
+
+
+def check_samples(samples: Tensor, name: str = "samples") -> None:
+    """Refuse samples that a critic cannot score.
+
+    Raises:
+        InputError: none at all, or numbers that are not floating point.
+    """
+    if not samples.is_floating_point():
+        raise InputError(f"{name} has dtype {samples.dtype}: wanted floating point numbers")
+    if samples.ndim == 0 or samples.numel() == 0:
+        raise InputError(f"{name} has shape {list(samples.shape)}: wanted [B, ...] with B at least 1")
 
 
 def refuse_batch_norm(critic: Critic) -> None:

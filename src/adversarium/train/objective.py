@@ -17,6 +17,7 @@ from adversarium.penalties import (
     OnFraction,
     at_fake,
     at_real,
+    check_samples,
     refuse_batch_norm,
     rows_of,
     scores_and_slope,
@@ -136,6 +137,8 @@ def _critic_side(
     joint: bool = True,
 ) -> CriticSide:
     terms = due(objective.critic_terms, step)
+    check_samples(real, "real")
+    check_samples(fake, "fake")
     real, fake = real.detach(), fake.detach()
     order = None
     if any(term.fraction < 1 for term in terms):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from adversarium.config import PRECISIONS
 from adversarium.errors import InputError
 from adversarium.nets import parts_of
 from adversarium.penalties import Encodes, ScorePenalty
@@ -117,6 +118,11 @@ class Step:
         self._images = 0
         self._last_real: Tensor | None = None
         self._measured: dict[str, list[tuple[int, Tensor]]] = {}
+        precisions = [each for each in PRECISIONS if each != "auto"]
+        if precision not in precisions:
+            raise InputError(f"precision is {precision!r}: wanted one of {', '.join(precisions)}")
+        if batch_size < 1:
+            raise InputError(f"batch_size is {batch_size}: wanted at least 1")
         self._device = next(critic.parameters()).device
         for stateful in modules_of(self.objective).values():
             stateful.to(self._device)
@@ -143,9 +149,12 @@ class Step:
                 )
             critic_optimizer.register_step_post_hook(lambda *_, apply=constraint.apply: apply(self.critic))
 
-    def __call__(self, images: int = 0) -> None:
-        """Move both players once, after ``images`` images (which annealed weights depend on)."""
-        self._images = images
+    def __call__(self, images: int | None = None) -> None:
+        """Move both players once, after ``images`` images (which annealed weights depend on).
+
+        Without ``images``, those of the steps so far are counted.
+        """
+        self._images = self.critic_steps * self.batch_size if images is None else images
         self.steps += 1
         self._rule(self._critic_gradients, self._generator_gradients, self.critic_optimizer, self.generator_optimizer)
 
