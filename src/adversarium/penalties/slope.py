@@ -54,7 +54,8 @@ def slope(critic: Critic, samples: Samples, method: Method = "exact") -> PerSamp
       weights; other randomness has to be switched off.
 
     Args:
-        critic: a callable ``[B, ...] -> [B]`` or ``[B, ...]``, which must not couple the samples of a batch.
+        critic: a callable ``[B, ...] -> [B]`` or ``[B, ...]``, which must not couple the samples of a batch. Batch
+            norm is seen, and refused, where the critic is an ``nn.Module``; a lambda hides it.
         samples: ``[B, ...]``, floating point.
         method: ``exact``, ``functional`` or ``finite``.
 
