@@ -92,6 +92,8 @@ def test_explain_a_preset_tells_formula_settings_and_paper(capsys: pytest.Captur
         (["train", "ring", "--penalty-fraction", "0.5"], "penalty_fraction is 0.5, and nsgan has no penalty"),
         (["train", "mnist", "--preset", "ebgan", "--network", "dcgan"], "ebgan wants one of kind 'autoencoder'"),
         (["explain", "f_divergance"], "did you mean 'f_divergence'?"),
+        (["explain", "WGAN-GP"], "did you mean 'wgan-gp'?"),
+        (["list"], "KIND is missing; there are: presets, losses"),
         (["train", "mnist", "--kimg", "nan"], "kimg is nan"),
         (["train", "mnist", "--width", "0"], "width is 0"),
         (["train", "mnist", "--seed", "-1"], "seed is -1"),
