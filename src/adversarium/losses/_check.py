@@ -19,10 +19,7 @@ def check_scores(
             raise InputError("real_scores is None: this side of the loss wants the scores of real samples")
         real_scores = fake_scores
     for name, scores in (("fake_scores", fake_scores), ("real_scores", real_scores)):
-        if not scores.is_floating_point():
-            raise InputError(f"{name} has dtype {scores.dtype}: wanted floating point numbers")
-        if scores.ndim == 0 or scores.numel() == 0:
-            raise InputError(f"{name} has shape {list(scores.shape)}: wanted [B] or [B, ...] with B at least 1")
+        check_numbers(name, scores)
         if width is not None and (scores.ndim < 2 or scores.shape[-1] != width):
             raise InputError(f"{name} has shape {list(scores.shape)}: wanted [B, {width}] or [B, ..., {width}]")
     if real_scores.shape != fake_scores.shape:
@@ -31,6 +28,14 @@ def check_scores(
             "wanted the same shape for both"
         )
     return real_scores
+
+
+def check_numbers(name: str, numbers: Tensor) -> None:
+    """Refuse what is not a batch of floating point numbers."""
+    if not numbers.is_floating_point():
+        raise InputError(f"{name} has dtype {numbers.dtype}: wanted floating point numbers")
+    if numbers.ndim == 0 or numbers.numel() == 0:
+        raise InputError(f"{name} has shape {list(numbers.shape)}: wanted [B] or [B, ...] with B at least 1")
 
 
 def check_scale(scale: float, name: str = "scale") -> None:

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from adversarium.errors import InputError
+from adversarium.losses._check import check_numbers
 from adversarium.types import Distance
 
 RealRows = Float[Tensor, "n features"]
@@ -37,11 +38,8 @@ def as_rows(real: Tensor, fake: Tensor) -> tuple[RealRows, FakeRows]:
     Raises:
         InputError: samples are not real floating point numbers, empty, or of different shapes on their other axes.
     """
-    for name, samples in (("real", real), ("fake", fake)):
-        if not samples.is_floating_point():
-            raise InputError(f"{name} has dtype {samples.dtype}: wanted floating point numbers")
-        if samples.ndim == 0 or samples.numel() == 0:
-            raise InputError(f"{name} has shape {list(samples.shape)}: wanted [B] or [B, ...] with B at least 1")
+    check_numbers("real", real)
+    check_numbers("fake", fake)
     if real.shape[1:] != fake.shape[1:]:
         raise InputError(
             f"real has shape {list(real.shape)} and fake {list(fake.shape)}: wanted the same axes after the first"

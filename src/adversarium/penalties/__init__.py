@@ -6,8 +6,9 @@ Those on the generator (and zCR's critic term, which needs the codes) are
 
 from collections.abc import Callable
 
+from adversarium.penalties._values import per_sample, wide
 from adversarium.penalties.consistency import bcr, cr, shift_and_flip, zcr_critic, zcr_generator
-from adversarium.penalties.fraction import OnFraction, on_fraction, rows_of
+from adversarium.penalties.fraction import OnFraction, on_fraction, random_rows, rows_of
 from adversarium.penalties.generator import Encodes, PathLength, mode_seeking, path_length, pulling_away
 from adversarium.penalties.gradient import (
     GradientPenalty,
@@ -22,7 +23,7 @@ from adversarium.penalties.gradient import (
 from adversarium.penalties.lecam import LeCam, lecam
 from adversarium.penalties.noise import noise_r1, noise_r2
 from adversarium.penalties.points import around, at_fake, at_real, between
-from adversarium.penalties.scores import FromScores, ScorePenalty, call_with_scores, per_sample
+from adversarium.penalties.scores import FromScores, Scored, ScorePenalty, call_with_scores
 from adversarium.penalties.second_order import SecondOrder
 from adversarium.penalties.slope import (
     METHODS,
@@ -81,6 +82,7 @@ __all__ = [
     "PathLength",
     "Penalty",
     "ScorePenalty",
+    "Scored",
     "SecondOrder",
     "around",
     "at_fake",
@@ -103,6 +105,7 @@ __all__ = [
     "pulling_away",
     "r1",
     "r2",
+    "random_rows",
     "refuse_batch_norm",
     "rows_of",
     "scores_and_slope",
@@ -112,6 +115,7 @@ __all__ = [
     "spectral_regularisation",
     "wgan_div",
     "wgan_gp",
+    "wide",
     "zcr_critic",
     "zcr_generator",
     "zero_centred",

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from adversarium.errors import InputError, require
 from adversarium.penalties import _draw
-from adversarium.penalties._check import given, not_negative, positive, same_count
-from adversarium.penalties.scores import ScorePenalty, per_sample
+from adversarium.penalties._check import not_negative, positive, same_count
+from adversarium.penalties._values import per_sample
+from adversarium.penalties.scores import Scored, ScorePenalty, Side
 from adversarium.types import Critic, GeneratorPenalty, PerSample, Samples
 
 Augment = Callable[[Tensor, torch.Generator | None], Tensor]
@@ -41,9 +42,10 @@ def shift_and_flip(samples: Samples, rng: torch.Generator | None = None, pixels:
     return samples[image, channel, rows[:, None, :, None], columns[:, None, None, :]]
 
 
-def _change(critic: Critic, samples: Tensor, scores: Tensor, augment: Augment, rng: torch.Generator | None) -> Tensor:
-    """Return (D(x) - D(T(x)))² of each sample."""
-    return (per_sample(scores) - per_sample(critic(augment(samples, rng)))).square()
+def _change(batch: Scored, side: Side, augment: Augment) -> Tensor:
+    """Return (D(x) - D(T(x)))² of each sample of a side."""
+    samples, scores = batch.side(side)
+    return (per_sample(scores) - per_sample(batch.critic(augment(samples, batch.rng)))).square()
 
 
 def cr(weight: float = 10.0, augment: Augment = shift_and_flip) -> ScorePenalty:
@@ -67,15 +69,8 @@ def cr(weight: float = 10.0, augment: Augment = shift_and_flip) -> ScorePenalty:
     """
     not_negative(weight=weight)
 
-    def value(
-        critic: Critic,
-        real: Tensor,
-        fake: Tensor,
-        rng: torch.Generator | None,
-        real_scores: Tensor | None,
-        fake_scores: Tensor | None,
-    ) -> Tensor:
-        return weight * _change(critic, real, given(real_scores, "real"), augment, rng)
+    def value(batch: Scored) -> Tensor:
+        return weight * _change(batch, "real", augment)
 
     return ScorePenalty(reads=("real",), value=value)
 
@@ -100,17 +95,9 @@ def bcr(real_weight: float = 10.0, fake_weight: float = 10.0, augment: Augment =
     """
     not_negative(real_weight=real_weight, fake_weight=fake_weight)
 
-    def value(
-        critic: Critic,
-        real: Tensor,
-        fake: Tensor,
-        rng: torch.Generator | None,
-        real_scores: Tensor | None,
-        fake_scores: Tensor | None,
-    ) -> Tensor:
-        same_count(real, fake)
-        at_real = _change(critic, real, given(real_scores, "real"), augment, rng)
-        at_fake = _change(critic, fake, given(fake_scores, "fake"), augment, rng)
+    def value(batch: Scored) -> Tensor:
+        same_count(batch.real, batch.fake)
+        at_real, at_fake = _change(batch, "real", augment), _change(batch, "fake", augment)
         return real_weight * at_real + fake_weight * at_fake
 
     return ScorePenalty(reads=("real", "fake"), value=value)

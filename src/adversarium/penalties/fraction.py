@@ -28,7 +28,7 @@ class OnFraction:
         same_count(real, fake)
         count = rows_of(self.fraction, len(real))
         if count < len(real):
-            rows = _draw.some_rows(count, real, rng)
+            rows = random_rows(count, real, fake, rng)
             real, fake = real[rows], fake[rows]
         return self.penalty(critic, real, fake, rng)
 
@@ -36,6 +36,16 @@ class OnFraction:
 def rows_of(fraction: float, samples: int) -> int:
     """Return ``ceil(fraction·samples)``, at least 1."""
     return max(1, math.ceil(fraction * samples - 1e-9))  # 0.07 * 100 is above 7 in floating point
+
+
+def random_rows(count: int, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> Tensor:
+    """Return the numbers of ``count`` different rows, in random order, to be taken of both sides: pairs stay pairs.
+
+    Raises:
+        InputError: not as many real as fake samples.
+    """
+    same_count(real, fake)
+    return _draw.some_rows(count, real, rng)
 
 
 def on_fraction(penalty: Penalty, fraction: float) -> OnFraction:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from adversarium.errors import InputError, lookup, require
 from adversarium.penalties import _draw
 from adversarium.penalties._check import between_0_and_1, not_negative, positive
-from adversarium.penalties.scores import per_sample
+from adversarium.penalties._values import norms, per_sample, wide
 from adversarium.penalties.slope import METHODS, Method, slope
 from adversarium.types import Critic, GeneratorPenalty, PerSample
 
@@ -71,10 +71,7 @@ def _exact_lengths(generator: Generator, codes: Tensor, fake: Tensor, noise: Ten
             (gradient,) = torch.autograd.grad(moved, codes, create_graph=True, allow_unused=True)
     if gradient is None:
         raise InputError("the generator's samples do not depend on its codes: there is no path length")
-    if gradient.dtype in (torch.float16, torch.bfloat16):
-        gradient = gradient.float()
-    norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
-    return norm
+    return norms(gradient)
 
 
 def path_length(weight: float = 2.0, decay: float = 0.01, method: Method = "exact") -> PathLength:
@@ -185,10 +182,7 @@ def pulling_away(weight: float = 0.1) -> GeneratorPenalty:
         _several(fake, "pulling_away")
         if not isinstance(critic, Encodes):
             raise InputError(f"critic is a {type(critic).__name__} without encode: pulling_away compares its features")
-        features = critic.encode(fake).flatten(1)
-        if features.dtype in (torch.float16, torch.bfloat16):
-            features = features.float()
-        directions = functional.normalize(features, dim=1)
+        directions = functional.normalize(wide(critic.encode(fake).flatten(1)), dim=1)
         with torch.autocast(fake.device.type, enabled=False):
             similarity = (directions @ directions.T).square()
         others = 1 - torch.eye(len(fake), device=fake.device, dtype=similarity.dtype)

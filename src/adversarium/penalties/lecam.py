@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from adversarium.penalties._check import between_0_and_1, given, not_negative, same_count
-from adversarium.penalties.scores import Side, call_with_scores, per_sample
+from adversarium.penalties._values import per_sample
+from adversarium.penalties.scores import Side, call_with_scores
 from adversarium.types import Critic, PerSample
 
 

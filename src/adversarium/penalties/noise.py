@@ -1,29 +1,21 @@
 """R1 and R2 without a derivative by the input: how much a little noise changes the score."""
 
-import torch
 from torch import Tensor
 
 from adversarium.penalties import _draw
-from adversarium.penalties._check import given, not_negative, positive
-from adversarium.penalties.scores import ScorePenalty, Side, per_sample
-from adversarium.types import Critic
+from adversarium.penalties._check import not_negative, positive
+from adversarium.penalties._values import per_sample
+from adversarium.penalties.scores import Scored, ScorePenalty, Side
 
 
 def _noise(gamma: float, std: float, side: Side) -> ScorePenalty:
     not_negative(gamma=gamma)
     positive(std=std)
 
-    def value(
-        critic: Critic,
-        real: Tensor,
-        fake: Tensor,
-        rng: torch.Generator | None,
-        real_scores: Tensor | None,
-        fake_scores: Tensor | None,
-    ) -> Tensor:
-        samples, scores = (real, real_scores) if side == "real" else (fake, fake_scores)
-        noisy = critic(samples + std * _draw.normal(samples, rng))
-        slope = (per_sample(noisy) - per_sample(given(scores, side))) / std
+    def value(batch: Scored) -> Tensor:
+        samples, scores = batch.side(side)
+        noisy = batch.critic(samples + std * _draw.normal(samples, batch.rng))
+        slope = (per_sample(noisy) - per_sample(scores)) / std
         return 0.5 * gamma * slope.square()
 
     return ScorePenalty(reads=(side,), value=value)

@@ -7,12 +7,11 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from adversarium.penalties._check import given
 from adversarium.penalties.slope import check_samples
 from adversarium.types import Critic, PerSample
 
 Side = Literal["real", "fake"]
-ScoreValue = Callable[[Critic, Tensor, Tensor, torch.Generator | None, Tensor | None, Tensor | None], Tensor]
-"""``(critic, real, fake, rng, real_scores, fake_scores) -> [B]``; scores of a side that is not read may be None."""
 
 
 @runtime_checkable
@@ -38,14 +37,36 @@ class FromScores(Protocol):
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A batch that the critic has scored; scores of a side that a penalty does not read may be None."""
+
+    critic: Critic
+    real: Tensor
+    fake: Tensor
+    rng: torch.Generator | None
+    real_scores: Tensor | None
+    fake_scores: Tensor | None
+
+    def side(self, name: Side) -> tuple[Tensor, Tensor]:
+        """Return the samples of a side and their scores.
+
+        Raises:
+            InputError: the scores are missing.
+        """
+        if name == "real":
+            return self.real, given(self.real_scores, name)
+        return self.fake, given(self.fake_scores, name)
+
+
+@dataclass(frozen=True)
 class ScorePenalty:
-    """A function of the critic, the samples and their scores; a :class:`~adversarium.types.Penalty`.
+    """A function of a scored batch, ``[B]``; a :class:`~adversarium.types.Penalty`.
 
     ``reads`` says at which samples the scores are needed.
     """
 
     reads: tuple[Side, ...]
-    value: ScoreValue
+    value: Callable[[Scored], Tensor]
 
     def __call__(self, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> PerSample:
         """Return the penalty of each sample, ``[B]``."""
@@ -61,7 +82,7 @@ class ScorePenalty:
         fake_scores: Tensor | None,
     ) -> PerSample:
         """Return the penalty of each sample, given the scores at the sides that it ``reads``."""
-        return self.value(critic, real, fake, rng, real_scores, fake_scores)
+        return self.value(Scored(critic, real, fake, rng, real_scores, fake_scores))
 
 
 def call_with_scores(
@@ -73,10 +94,3 @@ def call_with_scores(
     real, fake = real.detach(), fake.detach()
     scores = {side: critic(samples) for side, samples in (("real", real), ("fake", fake)) if side in penalty.reads}
     return penalty.from_scores(critic, real, fake, rng, scores.get("real"), scores.get("fake"))
-
-
-def per_sample(scores: Tensor) -> PerSample:
-    """Return the mean of each sample's scores (patches), ``[B]``, in float32 at least."""
-    if scores.dtype in (torch.float16, torch.bfloat16):
-        scores = scores.float()
-    return scores.flatten(1).mean(1) if scores.ndim > 1 else scores

@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrize
 
 from adversarium.errors import InputError, lookup
+from adversarium.penalties._values import norms, per_sample
 from adversarium.penalties.second_order import SecondOrder
 from adversarium.types import Critic, PerSample, Samples
 
@@ -97,7 +98,7 @@ def slope_of(scores: Tensor, samples: Samples, second_order: SecondOrder | None 
     finally:
         if second_order is not None:
             second_order.taking_slope = False
-    return _norm(gradient) / _patches(scores)  # the mean over a sample's patches, taken where it is not rounded
+    return norms(gradient) / _patches(scores)  # the mean over a sample's patches, taken where it is not rounded
 
 
 def twice_differentiable() -> AbstractContextManager[None]:
@@ -125,7 +126,7 @@ def _functional(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
 
     with torch.enable_grad(), twice_differentiable():
         gradient, scores = torch.func.grad(total, has_aux=True)(samples)
-        return scores, _norm(gradient) / _patches(scores)
+        return scores, norms(gradient) / _patches(scores)
 
 
 def _finite(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,7 +139,7 @@ def _finite(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
     after = _random_state(samples)
     x = samples.detach()
     patches = _patches(scores)
-    norm = _norm(gradient) / patches
+    norm = norms(gradient) / patches
     step = _step(x, scores.detach(), norm)
     # as many axes as a sample has
     along = (-1,) + (1,) * (x.ndim - 1)
@@ -152,7 +153,7 @@ def _finite(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
             high = critic(ends[0])
             _restore_random_state(samples, before)
             low = critic(ends[1])
-    estimate = (_mean_score(high) - _mean_score(low)) / (2 * step)
+    estimate = (per_sample(high) - per_sample(low)) / (2 * step)
     # the value is at hand without rounding; only its derivative is that of the difference
     return scores, norm + (estimate - estimate.detach())
 
@@ -169,7 +170,7 @@ def _step(samples: Tensor, scores: Tensor, norm: Tensor) -> Tensor:
     length = torch.linalg.vector_norm(samples.to(norm.dtype).flatten(1), dim=1) / math.sqrt(samples[0].numel())
     length = torch.where(length > 0, length, 1.0)
     # a flat critic has no scale of its own: any step gives its slope of 0
-    scale = torch.where(norm > 0, _mean_score(scores).abs() / norm.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
+    scale = torch.where(norm > 0, per_sample(scores).abs() / norm.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
     return (50 * precision * (scale.clamp_max(1e6) + length) * length.square()).pow(1 / 3)
 
 
@@ -185,22 +186,8 @@ def _gradient(scores: Tensor, samples: Tensor, *, create_graph: bool) -> Tensor:
     return gradient
 
 
-def _norm(gradient: Tensor) -> Tensor:
-    if gradient.dtype in (torch.float16, torch.bfloat16):
-        gradient = gradient.float()
-    # vector_norm, not sqrt(sum of squares): its derivative at zero is 0 where the square root's is NaN
-    norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
-    return norm
-
-
 def _patches(scores: Tensor) -> int:
     return math.prod(scores.shape[1:])
-
-
-def _mean_score(scores: Tensor) -> Tensor:
-    if scores.dtype in (torch.float16, torch.bfloat16):
-        scores = scores.float()
-    return scores.flatten(1).mean(1) if scores.ndim > 1 else scores
 
 
 def _check_scores(scores: Tensor, samples: Tensor) -> None:

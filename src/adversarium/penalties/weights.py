@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from adversarium.errors import InputError, lookup
 from adversarium.penalties._check import not_negative
-from adversarium.penalties.scores import ScorePenalty
+from adversarium.penalties._values import wide
+from adversarium.penalties.scores import Scored, ScorePenalty
 from adversarium.types import Critic
 
 EntryNorm = Literal["frobenius", "absolute"]
@@ -29,23 +30,17 @@ def _matrices(critic: Critic) -> list[Tensor]:
     weights = [module.weight.flatten(1) for module in critic.modules() if isinstance(module, _WEIGHTED)]
     if not weights:
         raise InputError("critic has no linear or convolutional layer: there is no weight to penalise")
-    return [weight.float() if weight.dtype in (torch.float16, torch.bfloat16) else weight for weight in weights]
+    return [wide(weight) for weight in weights]
 
 
 def _on_weights(cost: Callable[[Tensor], Tensor]) -> ScorePenalty:
     """Return the penalty that sums a cost over the critic's matrices and gives it to every sample."""
 
-    def value(
-        critic: Critic,
-        real: Tensor,
-        fake: Tensor,
-        rng: torch.Generator | None,
-        real_scores: Tensor | None,
-        fake_scores: Tensor | None,
-    ) -> Tensor:
-        with torch.autocast(real.device.type, enabled=False):  # products of weights, for which bfloat16 is too coarse
-            costs = [cost(matrix) for matrix in _matrices(critic)]
-            return torch.stack(costs).sum().expand(len(real))
+    def value(batch: Scored) -> Tensor:
+        # products of weights, for which bfloat16 is too coarse
+        with torch.autocast(batch.real.device.type, enabled=False):
+            costs = [cost(matrix) for matrix in _matrices(batch.critic)]
+            return torch.stack(costs).sum().expand(len(batch.real))
 
     return ScorePenalty(reads=(), value=value)
 

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adversarium.errors import require
 from adversarium.penalties import (
     FromScores,
     GradientPenalty,
@@ -18,10 +17,12 @@ from adversarium.penalties import (
     at_fake,
     at_real,
     check_samples,
+    random_rows,
     refuse_batch_norm,
     rows_of,
     scores_and_slope,
     slope,
+    wide,
 )
 from adversarium.types import AnyPenalty, Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
 
@@ -143,7 +144,7 @@ def _critic_side(
     order = None
     if any(term.fraction < 1 for term in terms):
         # the first rows are then a random share, whatever the order of the data
-        order = _random_order(real, fake, rng)
+        order = random_rows(len(real), real, fake, rng)
         real, fake = real[order], fake[order]
     slopes, shared, placed = _plan(terms, real, fake, rng, method)
     loss, real_scores, fake_scores, at_shared, at_placed = evaluate(objective.loss, critic, real, fake, slopes, joint)
@@ -187,8 +188,8 @@ def generator_side(
     if objective.loss.generator_needs_real:
         assert real is not None
         with torch.no_grad():
-            real_scores = _wide(critic(real))
-    parts = {"loss": objective.loss.generator(real_scores, _wide(critic(fake))).mean()}
+            real_scores = wide(critic(real))
+    parts = {"loss": objective.loss.generator(real_scores, wide(critic(fake))).mean()}
     if objective.generator_terms:
         assert generator is not None
         assert codes is not None
@@ -293,9 +294,9 @@ def _joint(
     pieces = []
     if len(steep):
         scores, slopes = scores_and_slope(critic, steep, method)
-        pieces.append(_wide(scores))
+        pieces.append(wide(scores))
     if len(plain):
-        pieces.append(_wide(critic(plain)))
+        pieces.append(wide(critic(plain)))
     # in the order: sloped real, sloped fake, other real, other fake
     parts = torch.cat(pieces).split([n_real, n_fake, len(real) - n_real, len(fake) - n_fake])
     slope_real, slope_fake = slopes.split([n_real, n_fake])
@@ -306,21 +307,9 @@ def _apart(critic: Critic, samples: Tensor, n: int, method: Method) -> tuple[Ten
     """Return one side's scores, and the slopes at its first rows."""
     if n == len(samples):
         scores, slopes = scores_and_slope(critic, samples, method)
-        return _wide(scores), slopes
-    return _wide(critic(samples)), slope(critic, samples[:n], method) if n else samples.new_empty(0)
+        return wide(scores), slopes
+    return wide(critic(samples)), slope(critic, samples[:n], method) if n else samples.new_empty(0)
 
 
 def _rows(term: Term[Any], samples: Tensor) -> int:
     return rows_of(term.fraction, len(samples))
-
-
-def _random_order(real: Tensor, fake: Tensor, rng: torch.Generator | None) -> Tensor:
-    """Return a random order of rows, one for both sides: pairs stay pairs."""
-    require(len(real) == len(fake), f"there are {len(real)} real and {len(fake)} fake samples: wanted as many of both")
-    device = rng.device if rng is not None else real.device
-    return torch.randperm(len(real), generator=rng, device=device).to(real.device, non_blocking=True)
-
-
-def _wide(scores: Tensor) -> Tensor:
-    """Return scores in float32 at least: what follows is a mean over the batch."""
-    return scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
