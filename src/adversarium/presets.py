@@ -151,7 +151,6 @@ PRESETS: dict[str, Preset] = {
         objective=Objective(loss=losses.ebgan(margin=0.2)),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
-        critic_kind="autoencoder",
         use_when="The critic is to be an autoencoder. The margin is in units of its error: choose it for the data.",
         paper=(
             "Zhao, Mathieu and LeCun 2017, arXiv:1609.03126; optimizers of DCGAN; the margin is ours, for errors "

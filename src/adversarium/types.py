@@ -51,6 +51,9 @@ Coupling = Literal["none", "paired", "all_pairs", "batch_mean"]
 distributed training, with the share of the batch that a process holds.
 """
 
+CriticKind = Literal["score", "autoencoder"]
+"""What a critic is: a network that ends in a score, or an autoencoder whose score is minus its error."""
+
 Cost = Callable[[Tensor], Tensor]
 """Scores to what each costs, in the same shape."""
 
@@ -79,6 +82,7 @@ class Loss:
             need it.
         score_width: ``None`` where a score is a number. K where a critic returns K numbers for each score on its
             last axis; the values have no such axis.
+        critic_kind: what kind of critic the scores have to come from.
 
     A side with state (BEGAN's equilibrium) is an ``nn.Module`` with its state in buffers.
     """
@@ -91,6 +95,7 @@ class Loss:
     arguments: Mapping[str, object] = field(default_factory=dict)
     halves: Halves | None = None
     score_width: int | None = None
+    critic_kind: CriticKind = "score"
 
 
 @runtime_checkable
@@ -301,9 +306,6 @@ class OptimizerSettings:
 Part = Literal["batch_norm"]
 """A part that a published method excludes from a network."""
 
-CriticKind = Literal["score", "autoencoder"]
-"""What a critic is: a network that ends in a score, or an autoencoder whose score is minus its error."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
@@ -319,7 +321,6 @@ class Preset:
         critic_without: parts that its critic must not contain.
         generator_without: parts that its generator must not contain.
         why_without: the reason for both.
-        critic_kind: what its critic is.
         use_when: advice in a sentence or two.
         paper: authors, year, arXiv number.
     """
@@ -335,4 +336,3 @@ class Preset:
     critic_without: frozenset[Part] = field(default_factory=frozenset)
     generator_without: frozenset[Part] = field(default_factory=frozenset)
     why_without: str = ""
-    critic_kind: CriticKind = "score"

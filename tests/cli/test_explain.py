@@ -91,7 +91,7 @@ def test_the_verdict(kind: str, name: str, verdict: str):
 
 @pytest.mark.parametrize("name", ["ebgan", "began"])
 def test_an_autoencoders_loss_is_not_played_with_a_line(name: str):
-    loss = dataclasses.replace(LOSSES["wasserstein"](), name=name)
+    loss = LOSSES[name]()
     made = dataclasses.replace(PRESETS["nsgan"], objective=Objective(loss=loss))
     assert on_the_dirac_game("\n".join(explain._preset_on_the_dirac_game(made))) == (
         "not computed: the critic is an autoencoder"

@@ -37,7 +37,7 @@ def test_entries_name_their_members(preset: str) -> None:
 
 @pytest.mark.parametrize(("preset", "network"), [("ebgan", "dcgan"), ("nsgan", "autoencoder")])
 def test_a_critic_of_the_wrong_kind_is_refused(tmp_path: Path, preset: str, network: str) -> None:
-    with pytest.raises(InputError, match=f"{preset} wants one of kind '{PRESETS[preset].critic_kind}'"):
+    with pytest.raises(InputError, match=f"{preset} wants one of kind '{PRESETS[preset].objective.loss.critic_kind}'"):
         train(TrainConfig(preset=preset, network=network, steps=1, out=str(tmp_path / "run")))
     assert not (tmp_path / "run").exists()
 

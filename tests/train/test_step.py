@@ -89,7 +89,7 @@ def twin(generator: nn.Module, critic: nn.Module, preset_name: str, draws: Draws
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_hundred_steps_beside_the_slow_twin(preset: str) -> None:
     batch_norm = not PRESETS[preset].critic_without
-    kind = PRESETS[preset].critic_kind
+    kind = PRESETS[preset].objective.loss.critic_kind
     ours, theirs = (networks(3, batch_norm=batch_norm, critic_kind=kind) for _ in range(2))
     for critic in (ours[1], theirs[1]):
         for constraint in PRESETS[preset].constraints:

@@ -87,8 +87,8 @@ def _preset(name: str, preset: Preset) -> list[str]:
         for player, parts in (("critic", preset.critic_without), ("generator", preset.generator_without))
         for part in sorted(parts)
     ]
-    if preset.critic_kind != "score":
-        excluded.insert(0, f"the critic is an {preset.critic_kind}")
+    if preset.objective.loss.critic_kind != "score":
+        excluded.insert(0, f"the critic is an {preset.objective.loss.critic_kind}")
     terms = [f"{term.name}, weight {_scheduled(term.weight)}" for term in preset.objective.critic_terms]
     facts = {
         "Loss": _call(preset.objective.loss.name, preset.objective.loss.arguments),
@@ -135,14 +135,10 @@ def _weighted_sum(
     return torch.stack([at(term.weight, 0) * term.penalty(critic, real, fake, rng) for term in terms]).sum(0)
 
 
-_OF_AN_AUTOENCODER = ("ebgan", "began")
-"""Losses whose scores are reconstruction errors, which ψ·x is not."""
-
-
 def _on_the_dirac_game(loss: Loss, penalty: Penalty | None = None, note: str = "") -> list[str]:
     """Return what the members do near the equilibrium of the smallest game, or why that is not known."""
-    if loss.name in _OF_AN_AUTOENCODER:
-        return _dirac_lines("not computed: the critic is an autoencoder")
+    if loss.critic_kind != "score":  # ψ·x is no reconstruction error
+        return _dirac_lines(f"not computed: the critic is an {loss.critic_kind}")
     try:
         return _dirac_lines(dirac_verdict(loss, penalty) + note)
     except InputError as error:

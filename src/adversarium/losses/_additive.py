@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from adversarium.losses._check import check_scores
-from adversarium.types import Cost, Halves, Loss, ScoreFunction
+from adversarium.types import Cost, CriticKind, Halves, Loss, ScoreFunction
 
 
 def critic_of(halves: Halves, width: int | None = None) -> ScoreFunction:
@@ -25,6 +25,7 @@ def additive(
     generator: Cost,
     arguments: Mapping[str, object] | None = None,
     score_width: int | None = None,
+    critic_kind: CriticKind = "score",
 ) -> Loss:
     """Return the loss whose critic minimises ``real(r) + fake(s)`` and whose generator minimises ``generator(s)``."""
 
@@ -42,4 +43,5 @@ def additive(
         arguments=arguments or {},
         halves=halves,
         score_width=score_width,
+        critic_kind=critic_kind,
     )

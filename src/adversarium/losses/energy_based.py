@@ -43,6 +43,7 @@ def ebgan(margin: float = 1.0) -> Loss:
         fake=lambda s: relu(margin + s),
         generator=lambda s: -s,
         arguments={"margin": margin},
+        critic_kind="autoencoder",
     )
 
 
@@ -126,4 +127,5 @@ def began(gamma: float = 0.5, rate: float = 1e-3) -> Loss:
         generator_needs_real=False,
         coupling="none",
         arguments={"gamma": gamma, "rate": rate},
+        critic_kind="autoencoder",
     )

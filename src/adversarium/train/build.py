@@ -38,14 +38,14 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
         InputError: an unknown preset, network or device, or a network that the preset excludes.
     """
     preset = lookup("preset", config.preset, PRESETS)
-    network = config.network
+    network, kind = config.network, preset.objective.loss.critic_kind
     if network == "auto":
-        network = _DEFAULT_NETWORKS[preset.critic_kind, codec.is_image]
+        network = _DEFAULT_NETWORKS[kind, codec.is_image]
     family = lookup("network", network, NETWORKS)
-    if family.critic_kind != preset.critic_kind:
+    if family.critic_kind != kind:
         raise InputError(
             f"network is {network!r}, whose critic is of kind {family.critic_kind!r}: {config.preset} wants one of "
-            f"kind {preset.critic_kind!r}, {_DEFAULT_NETWORKS[preset.critic_kind, codec.is_image]!r} say"
+            f"kind {kind!r}, {_DEFAULT_NETWORKS[kind, codec.is_image]!r} say"
         )
     device = resolve_device(config.device)
     _refuse_idle_options(config, preset)
