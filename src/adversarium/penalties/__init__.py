@@ -7,6 +7,7 @@ Those on the generator (and zCR's critic term, which needs the codes) are
 from collections.abc import Callable
 
 from adversarium.penalties._values import per_sample, wide
+from adversarium.penalties.attach import attached
 from adversarium.penalties.consistency import bcr, cr, shift_and_flip, zcr_critic, zcr_generator
 from adversarium.penalties.fraction import OnFraction, on_fraction, random_rows, rows_of
 from adversarium.penalties.generator import Encodes, PathLength, mode_seeking, path_length, pulling_away
@@ -87,6 +88,7 @@ __all__ = [
     "around",
     "at_fake",
     "at_real",
+    "attached",
     "bcr",
     "between",
     "call_with_scores",

@@ -17,8 +17,11 @@ def per_sample(scores: Tensor) -> PerSample:
     return scores.flatten(1).mean(1) if scores.ndim > 1 else scores
 
 
-def norms(gradient: Tensor) -> PerSample:
+def norms(gradient: Tensor, squared: bool = False) -> PerSample:
     """Return the Euclidean norm of each sample's gradient over all its axes, ``[B]``, in float32 at least."""
+    rows = wide(gradient).flatten(1)
+    if squared:
+        return rows.square().sum(1)
     # vector_norm, not sqrt(sum of squares): its derivative at zero is 0 where the square root's is NaN
-    found: Tensor = torch.linalg.vector_norm(wide(gradient).flatten(1), dim=1)
+    found: Tensor = torch.linalg.vector_norm(rows, dim=1)
     return found

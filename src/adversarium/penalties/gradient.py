@@ -18,12 +18,16 @@ class GradientPenalty:
     """A function of the critic's slope at some points; a :class:`~adversarium.types.Penalty`.
 
     ``points`` says where. A trainer that has already evaluated the critic there (``at_real``, ``at_fake``) may call
-    ``value`` on the slopes it has, and save a forward pass. ``method`` is how the slope is taken.
+    ``value`` on the slopes it has, and save a forward pass. ``method`` is how the slope is taken; ``attached`` keeps
+    the graph of the fake samples, see :func:`~adversarium.penalties.attached`. With ``squared`` the value is one of
+    the slope's square, which is differentiable at slope 0 as often as one likes.
     """
 
     points: Points
     value: Callable[[Tensor], Tensor]
     method: Method = "exact"
+    attached: bool = False
+    squared: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a method that does not exist."""
@@ -33,7 +37,8 @@ class GradientPenalty:
         """Return the penalty of each sample, ``[B]``."""
         check_samples(real, "real")
         check_samples(fake, "fake")
-        return self.value(slope(critic, self.points(real.detach(), fake.detach(), rng), self.method))
+        points = self.points(real.detach(), fake if self.attached else fake.detach(), rng)
+        return self.value(slope(critic, points, self.method, attached=self.attached, squared=self.squared))
 
 
 def wgan_gp(weight: float = 10.0, one_sided: bool = False, method: Method = "exact") -> GradientPenalty:
@@ -73,7 +78,7 @@ def wgan_gp(weight: float = 10.0, one_sided: bool = False, method: Method = "exa
 
 def _half_gamma(gamma: float) -> Callable[[Tensor], Tensor]:
     not_negative(gamma=gamma)
-    return lambda norm: 0.5 * gamma * norm.square()
+    return lambda square: 0.5 * gamma * square
 
 
 def r1(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
@@ -98,7 +103,7 @@ def r1(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
     Raises:
         InputError: a negative gamma.
     """
-    return GradientPenalty(points=at_real, value=_half_gamma(gamma), method=method)
+    return GradientPenalty(points=at_real, value=_half_gamma(gamma), method=method, squared=True)
 
 
 def r2(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
@@ -122,7 +127,7 @@ def r2(gamma: float = 1.0, method: Method = "exact") -> GradientPenalty:
     Raises:
         InputError: a negative gamma.
     """
-    return GradientPenalty(points=at_fake, value=_half_gamma(gamma), method=method)
+    return GradientPenalty(points=at_fake, value=_half_gamma(gamma), method=method, squared=True)
 
 
 def zero_centred(weight: float = 10.0, method: Method = "exact") -> GradientPenalty:
@@ -146,7 +151,7 @@ def zero_centred(weight: float = 10.0, method: Method = "exact") -> GradientPena
         InputError: a negative weight.
     """
     not_negative(weight=weight)
-    return GradientPenalty(points=between, value=lambda norm: weight * norm.square(), method=method)
+    return GradientPenalty(points=between, value=lambda square: weight * square, method=method, squared=True)
 
 
 def dragan(
@@ -208,7 +213,10 @@ def max_gradient(weight: float = 1.0, method: Method = "exact") -> GradientPenal
     """
     not_negative(weight=weight)
     return GradientPenalty(
-        points=between, value=lambda norm: (weight * norm.square().max()).expand(norm.shape), method=method
+        points=between,
+        value=lambda square: (weight * square.max()).expand(square.shape),
+        method=method,
+        squared=True,
     )
 
 
@@ -232,4 +240,6 @@ def wgan_div(k: float = 2.0, p: float = 6.0, method: Method = "exact") -> Gradie
     """
     not_negative(k=k)
     require(p >= 1, f"p is {p}: wanted at least 1")
-    return GradientPenalty(points=between, value=lambda norm: k * norm.pow(p), method=method)
+    squared = p >= 2  # the root has no derivative at 0, and a power below the first has none either
+    power = p / 2 if squared else p
+    return GradientPenalty(points=between, value=lambda found: k * found.pow(power), method=method, squared=squared)

@@ -89,8 +89,14 @@ def call_with_scores(
     penalty: FromScores, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
 ) -> Tensor:
     """Compute the scores that a penalty reads, then the penalty. No gradient reaches samples or generator."""
+    return call_with_attached_scores(penalty, critic, real.detach(), fake.detach(), rng)
+
+
+def call_with_attached_scores(
+    penalty: FromScores, critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
+) -> Tensor:
+    """Do the same, and keep the samples' own graphs."""
     check_samples(real, "real")
     check_samples(fake, "fake")
-    real, fake = real.detach(), fake.detach()
     scores = {side: critic(samples) for side, samples in (("real", real), ("fake", fake)) if side in penalty.reads}
     return penalty.from_scores(critic, real, fake, rng, scores.get("real"), scores.get("fake"))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrize
 
-from adversarium.errors import InputError, lookup
+from adversarium.errors import InputError, lookup, require
 from adversarium.penalties._values import norms, per_sample
 from adversarium.penalties.second_order import SecondOrder
 from adversarium.types import Critic, PerSample, Samples
@@ -28,7 +28,9 @@ METHODS: dict[str, str] = {
 _NO_GRADIENT = "the critic's scores do not depend on its input: there is no gradient to penalise"
 
 
-def slope(critic: Critic, samples: Samples, method: Method = "exact") -> PerSample:
+def slope(
+    critic: Critic, samples: Samples, method: Method = "exact", *, attached: bool = False, squared: bool = False
+) -> PerSample:
     """Return the Euclidean norm of the critic's gradient at each sample, differentiable by the weights.
 
     ``‖∇ₓ D(x)‖₂`` over *all* axes of a sample (never over the batch, never per pixel). Where a critic returns
@@ -59,15 +61,21 @@ def slope(critic: Critic, samples: Samples, method: Method = "exact") -> PerSamp
             norm is seen, and refused, where the critic is an ``nn.Module``; a lambda hides it.
         samples: ``[B, ...]``, floating point.
         method: ``exact``, ``functional`` or ``finite``.
+        attached: keep the graph of the samples themselves, which is otherwise cut: the slope is then differentiable
+            by what made them too, as many times as the critic is. Not with ``finite``.
+        squared: return the slope's square. At slope 0 a norm has no second derivative, and its square has them all:
+            right for every penalty that squares, and needed by rules and fields that differentiate a gradient.
 
     Raises:
         InputError: the critic's scores do not depend on its input, or are not one row per sample; the critic has
-            batch norm in training mode; an unknown method.
+            batch norm in training mode; an unknown method; ``attached`` with ``finite``.
     """
-    return scores_and_slope(critic, samples, method)[1]
+    return scores_and_slope(critic, samples, method, attached=attached, squared=squared)[1]
 
 
-def scores_and_slope(critic: Critic, samples: Samples, method: Method = "exact") -> tuple[Tensor, PerSample]:
+def scores_and_slope(
+    critic: Critic, samples: Samples, method: Method = "exact", *, attached: bool = False, squared: bool = False
+) -> tuple[Tensor, PerSample]:
     """Return the critic's scores at the samples, and :func:`slope` there, from one forward pass (``finite``: three).
 
     Raises:
@@ -76,12 +84,17 @@ def scores_and_slope(critic: Critic, samples: Samples, method: Method = "exact")
     lookup("method", method, METHODS)
     check_samples(samples)
     refuse_batch_norm(critic)
+    require(not attached or method != "finite", "method is 'finite', whose slope has no second derivative to attach")
+    if not (attached and samples.requires_grad):
+        samples = samples.detach()
     compute = {"exact": _exact, "functional": _functional, "finite": _finite}[method]
-    scores, slopes = compute(critic, samples.detach())
+    scores, slopes = compute(critic, samples, squared)
     return (scores, slopes) if torch.is_grad_enabled() else (scores.detach(), slopes.detach())
 
 
-def slope_of(scores: Tensor, samples: Samples, second_order: SecondOrder | None = None) -> PerSample:
+def slope_of(
+    scores: Tensor, samples: Samples, second_order: SecondOrder | None = None, *, squared: bool = False
+) -> PerSample:
     """Return :func:`slope` from scores that were already computed at ``samples`` (which require gradients).
 
     ``second_order`` is the context in which they were computed, if they were computed in one: it makes the second
@@ -98,7 +111,12 @@ def slope_of(scores: Tensor, samples: Samples, second_order: SecondOrder | None 
     finally:
         if second_order is not None:
             second_order.taking_slope = False
-    return norms(gradient) / _patches(scores)  # the mean over a sample's patches, taken where it is not rounded
+    return _mean_slope(gradient, scores, squared)
+
+
+def _mean_slope(gradient: Tensor, scores: Tensor, squared: bool) -> Tensor:
+    # the mean over a sample's patches, taken where it is not rounded
+    return norms(gradient, squared) / _patches(scores) ** (2 if squared else 1)
 
 
 def twice_differentiable() -> AbstractContextManager[None]:
@@ -107,16 +125,16 @@ def twice_differentiable() -> AbstractContextManager[None]:
     return context
 
 
-def _exact(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
+def _exact(critic: Critic, samples: Tensor, squared: bool) -> tuple[Tensor, Tensor]:
     samples = samples.requires_grad_(True)
     second_order = SecondOrder()
     with torch.enable_grad(), twice_differentiable():
         with second_order:
             scores = critic(samples)
-        return scores, slope_of(scores, samples, second_order)
+        return scores, slope_of(scores, samples, second_order, squared=squared)
 
 
-def _functional(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
+def _functional(critic: Critic, samples: Tensor, squared: bool) -> tuple[Tensor, Tensor]:
     def total(x: Tensor) -> tuple[Tensor, Tensor]:
         scores = critic(x)
         _check_scores(scores, x)
@@ -126,10 +144,10 @@ def _functional(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
 
     with torch.enable_grad(), twice_differentiable():
         gradient, scores = torch.func.grad(total, has_aux=True)(samples)
-        return scores, norms(gradient) / _patches(scores)
+        return scores, _mean_slope(gradient, scores, squared)
 
 
-def _finite(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
+def _finite(critic: Critic, samples: Tensor, squared: bool) -> tuple[Tensor, Tensor]:
     before = _random_state(samples)
     with torch.enable_grad():
         x = samples.requires_grad_(True)
@@ -155,7 +173,8 @@ def _finite(critic: Critic, samples: Tensor) -> tuple[Tensor, Tensor]:
             low = critic(ends[1])
     estimate = (per_sample(high) - per_sample(low)) / (2 * step)
     # the value is at hand without rounding; only its derivative is that of the difference
-    return scores, norm + (estimate - estimate.detach())
+    found = norm + (estimate - estimate.detach())
+    return scores, found.square() if squared else found
 
 
 def _step(samples: Tensor, scores: Tensor, norm: Tensor) -> Tensor:
