@@ -12,7 +12,7 @@ Conventions that hold everywhere:
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Generic, Literal, Protocol, TypeVar, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -160,25 +160,36 @@ class GeneratorPenalty(Protocol):
         ...
 
 
+Shape = Literal["cosine", "linear"]
+"""How a value moves from one end to the other."""
+
+
 @dataclass(frozen=True)
 class Anneal:
-    """A value that moves along half a cosine from ``start`` to ``stop`` over the first ``over_images`` images.
+    """A value that moves from ``start`` to ``stop`` over ``over_images`` images, and is constant before and after.
 
-    After n images it is ``stop + (start - stop) * (1 + cos(pi * min(n / over_images, 1))) / 2``. It depends on the
+    With t = min(max((n - after_images) / over_images, 0), 1), it is after n images ``start + (stop - start) * t``
+    (``linear``), or ``stop + (start - stop) * (1 + cos(pi * t)) / 2`` (``cosine``: half of one). It depends on the
     images seen, not on the budget: a run that is given a longer one goes on as if it had had it from the start.
     """
 
     start: float
     stop: float
     over_images: float
+    shape: Shape = "cosine"
+    after_images: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse a duration that is none."""
+        """Refuse a duration that is none, a beginning before the run's, and another shape."""
         require(self.over_images > 0, f"over_images is {self.over_images}: wanted a positive number")
+        require(self.after_images >= 0, f"after_images is {self.after_images}: wanted a number that is not negative")
+        require(self.shape in get_args(Shape), f"shape is {self.shape!r}: wanted cosine or linear")
 
     def __call__(self, images: float) -> float:
         """Return the value after ``images`` images."""
-        done = min(images / self.over_images, 1.0)
+        done = min(max((images - self.after_images) / self.over_images, 0.0), 1.0)
+        if self.shape == "linear":
+            return self.start + (self.stop - self.start) * done
         return self.stop + (self.start - self.stop) * (1 + math.cos(math.pi * done)) / 2
 
 
@@ -267,40 +278,92 @@ class Constraint:
     arguments: Mapping[str, object] = field(default_factory=dict)
 
 
-Gradients = Callable[[], None]
-"""Fill the ``.grad`` of one player's parameters with a fresh stochastic gradient of its objective."""
+Closure = Callable[[], Tensor | None]
+"""Evaluate one player's objective at the weights of the moment, on a fresh batch.
+
+For most rules it fills the ``.grad`` of that player's parameters and leaves the other's alone; what it returns is not
+read. For a rule with
+``second_order`` it returns the player's loss, a number with its graph to *both* players' weights, and fills nothing.
+"""
+
+Play = Callable[[Closure, Closure, torch.optim.Optimizer, torch.optim.Optimizer], None]
+"""``(critic, generator, critic_optimizer, generator_optimizer)``: move both players once."""
 
 
-@runtime_checkable
-class GameRule(Protocol):
-    """How the two players move in one step. It knows nothing of images, networks or losses."""
+@dataclass(frozen=True, kw_only=True)
+class GameRule:
+    """How the two players move in one step. It knows nothing of images, networks or losses.
+
+    It wraps whatever optimizers it is given: a rule says where gradients are taken and what becomes of the steps. What
+    it remembers from step to step (a past gradient, slow weights) lies in ``optimizer.state``, under the rule's name,
+    so that saving the optimizers saves it.
+
+    Attributes:
+        name: its factory's name in ``GAMES``.
+        play: moves both players once; calling the rule calls it. The critic's closure always comes first.
+        critic_evaluations: how often a step calls the critic's closure.
+        generator_evaluations: how often it calls the generator's.
+        evaluations_per_move: how many of the critic's calls in a row belong to one of its moves (extragradient: 2).
+        second_order: whether the closures return losses to differentiate twice, see :data:`Closure`.
+        plain_descent: whether it replaces the optimizers' own arithmetic, and wants ``SGD`` without momentum.
+        fixed_batch: whether all its evaluations in a step have to be of the same function.
+        period: after how many steps it does the same again.
+        arguments: what its factory was called with, for people to read.
+    """
+
+    name: str
+    play: Play
+    critic_evaluations: int = 1
+    generator_evaluations: int = 1
+    evaluations_per_move: int = 1
+    second_order: bool = False
+    plain_descent: bool = False
+    fixed_batch: bool = False
+    period: int = 1
+    arguments: Mapping[str, object] = field(default_factory=dict)
 
     def __call__(
         self,
-        critic: Gradients,
-        generator: Gradients,
+        critic: Closure,
+        generator: Closure,
         critic_optimizer: torch.optim.Optimizer,
         generator_optimizer: torch.optim.Optimizer,
     ) -> None:
-        """Move both players once."""
-        ...
+        """Move both players once.
+
+        Raises:
+            InputError: the rule does not fit the optimizers, or a closure does not return what the rule wants.
+        """
+        self.play(critic, generator, critic_optimizer, generator_optimizer)
+
+
+OptimizerKind = Literal["sgd", "adam", "amsgrad", "rmsprop"]
+"""An optimizer of ``torch.optim``; ``amsgrad`` is Adam with that variant (Reddi et al. 2018, arXiv:1904.09237)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
     """A published optimizer setting. ``beta2`` and the learning rate may be annealed over the run.
 
-    ``rmsprop`` reads ``beta2`` as its smoothing constant and has no ``beta1`` (it must be 0).
+    ``beta1`` is the first moment's constant in Adam and AMSGrad, and the momentum in SGD. It may be negative: in games
+    that circle, negative momentum converges where none and positive do not (Gidel et al. 2019, arXiv:1807.04740).
+    ``beta2`` is the second moment's constant, in ``rmsprop`` the smoothing constant. ``rmsprop`` has no ``beta1`` (it
+    must be 0), and ``sgd`` reads no ``beta2``.
     """
 
-    kind: Literal["adam", "rmsprop"]
+    kind: OptimizerKind
     learning_rate: Scheduled
     beta1: float = 0.0
     beta2: Scheduled = 0.999
 
     def __post_init__(self) -> None:
-        """Refuse a momentum that would be ignored."""
-        require(self.kind == "adam" or self.beta1 == 0, f"beta1 is {self.beta1}: rmsprop has none, wanted 0")
+        """Refuse a momentum that would be ignored, and constants of no average."""
+        kinds = get_args(OptimizerKind)
+        require(self.kind in kinds, f"kind is {self.kind!r}: wanted one of {', '.join(kinds)}")
+        require(self.kind != "rmsprop" or self.beta1 == 0, f"beta1 is {self.beta1}: rmsprop has none, wanted 0")
+        require(-1 < self.beta1 < 1, f"beta1 is {self.beta1}: wanted a number above -1 and below 1")
+        ends = (self.beta2.start, self.beta2.stop) if isinstance(self.beta2, Anneal) else (self.beta2,)
+        require(all(0 <= end < 1 for end in ends), f"beta2 is {self.beta2}: wanted a number from 0 to below 1")
 
 
 Part = Literal["batch_norm"]
@@ -314,7 +377,7 @@ class Preset:
     Attributes:
         summary: the method in one line.
         objective: its loss and its critic terms.
-        n_critic: critic steps per generator step (alternating descent).
+        rule: how the two players move.
         critic_optimizer: the critic's published setting.
         generator_optimizer: the generator's published setting.
         constraints: what is done to the critic's weights.
@@ -327,11 +390,11 @@ class Preset:
 
     summary: str
     objective: Objective
+    rule: GameRule
     critic_optimizer: OptimizerSettings
     generator_optimizer: OptimizerSettings
     use_when: str
     paper: str
-    n_critic: int = 1
     constraints: tuple[Constraint, ...] = ()
     critic_without: frozenset[Part] = field(default_factory=frozenset)
     generator_without: frozenset[Part] = field(default_factory=frozenset)
