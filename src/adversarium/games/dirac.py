@@ -14,42 +14,66 @@ import torch
 from torch import Tensor, nn
 
 from adversarium.errors import require
+from adversarium.games.game import Game
 from adversarium.types import Loss, Penalty
 
 _NODES = 7  # of the Gauss-Hermite rule: exact for the derivatives at 0, where only the noise's variance matters
 
 
-def dirac_field(at: Tensor, loss: Loss, penalty: Penalty | None = None, noise: float = 0.0) -> Tensor:
-    """Return v at ``(ψ, θ)``, ``[2]``, in float64, by autograd through the members' own code.
+def dirac_game(loss: Loss, penalty: Penalty | None = None, noise: float = 0.0) -> Game:
+    """Return the game itself, at the equilibrium, in float64: ψ is ``[1, 1]``, θ is ``[1]``.
 
-    ``noise`` is the standard deviation of instance noise on both points, integrated out by quadrature.
+    ``noise`` is the standard deviation of instance noise on both points, integrated out by quadrature. The penalty is
+    called as it is: most cut its graph to the fake samples, which second-order rules need. Both members stay as they
+    were given: each evaluation starts from the same moving averages.
 
     Raises:
-        InputError: a loss of vector scores; a penalty whose value is random; negative noise, or noise with a loss
-            that reads the rest of the batch (its mean over the quadrature's points is not the expectation).
+        InputError: a loss of vector scores, or of an autoencoder's; negative noise, or noise with a loss that reads
+            the rest of the batch (its mean over the quadrature's points is not the expectation); when played, a
+            penalty whose value is random.
     """
     require(loss.score_width is None, f"loss is {loss.name!r}, of vector scores: the Dirac critic's score is a number")
+    autoencoder = loss.critic_kind == "autoencoder"
+    require(not autoencoder, f"loss is {loss.name!r}, of an autoencoder's scores: the Dirac critic is linear")
     require(noise >= 0, f"noise is {noise}: wanted a number that is not negative")
     coupled = loss.coupling in ("all_pairs", "batch_mean")
     require(not noise or not coupled, f"noise is {noise}, but {loss.name!r} couples the batch: wanted no noise")
-    loss, penalty = copy.deepcopy((loss, penalty))  # moving averages stay as they are
     linear = nn.utils.skip_init(nn.Linear, 1, 1, bias=False, dtype=torch.float64)  # draws no weight
-    nn.init.constant_(linear.weight, float(at[0]))
+    nn.init.zeros_(linear.weight)
     critic = nn.Sequential(linear, nn.Flatten(0))
-    theta = at[1].double().clone().requires_grad_()
+    theta = torch.zeros(1, dtype=torch.float64, requires_grad=True)
     real, offset, share = _noise(noise)
-    fake = theta + offset
 
-    critic_values = loss.critic(critic(real), critic(fake))
-    if penalty is not None:
-        values = penalty(critic, real, fake, torch.Generator().manual_seed(0))
-        alike = noise > 0 or torch.allclose(values, values[0].expand_as(values), rtol=1e-6, atol=0)
-        require(alike, "the penalty's values differ between equal samples: wanted one that is not random")
-        critic_values = critic_values + values
-    generator_values = loss.generator(critic(real), critic(fake))
-    (by_psi,) = torch.autograd.grad((share * critic_values).sum(), linear.weight, retain_graph=True)
-    (by_theta,) = torch.autograd.grad((share * generator_values).sum(), theta)
-    return -torch.stack((by_psi.squeeze(), by_theta))
+    def critic_loss() -> Tensor:
+        side, extra = copy.deepcopy((loss.critic, penalty))  # moving averages stay as they are
+        fake = theta + offset
+        values = side(critic(real), critic(fake))
+        if extra is not None:
+            charged = extra(critic, real, fake, torch.Generator().manual_seed(0))
+            # once the game has left the finite numbers there is nothing to compare
+            alike = noise > 0 or torch.allclose(charged, charged[0].expand_as(charged), 1e-6, 0, equal_nan=True)
+            require(alike, "the penalty's values differ between equal samples: wanted one that is not random")
+            values = values + charged
+        return (share * values).sum()
+
+    def generator_loss() -> Tensor:
+        values = copy.deepcopy(loss.generator)(critic(real), critic(theta + offset))
+        return (share * values).sum()
+
+    return Game(critic=(linear.weight,), generator=(theta,), critic_loss=critic_loss, generator_loss=generator_loss)
+
+
+def dirac_field(at: Tensor, loss: Loss, penalty: Penalty | None = None, noise: float = 0.0) -> Tensor:
+    """Return v at ``(ψ, θ)``, ``[2]``, in float64, by autograd through the members' own code.
+
+    Raises:
+        InputError: as in :func:`dirac_game`.
+    """
+    game = dirac_game(loss, penalty, noise)
+    game.move_to(at.double())
+    (by_psi,) = torch.autograd.grad(game.critic_loss(), game.critic)
+    (by_theta,) = torch.autograd.grad(game.generator_loss(), game.generator)
+    return -torch.cat((by_psi.flatten(), by_theta))
 
 
 def _noise(deviation: float) -> tuple[Tensor, Tensor, Tensor]:
