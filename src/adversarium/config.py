@@ -24,7 +24,15 @@ DEFAULT_KIMG = 240.0
 BUDGETS = ("steps", "kimg", "seconds")
 """The options that say how long a run lasts; it has one of them."""
 
-PRECISIONS = ("auto", "fp32", "bf16")
+CHOICES = {
+    "optimizer": ("sgd", "adam", "amsgrad", "rmsprop"),
+    "decay": ("cosine", "linear"),
+    "average": ("ema", "uniform", "none"),
+    "precision": ("auto", "fp32", "bf16"),
+}
+"""The options that take one of a few words."""
+
+PRECISIONS = CHOICES["precision"]
 """The number formats that networks are evaluated in; ``auto`` is one of the other two."""
 
 
@@ -54,14 +62,30 @@ class TrainConfig:
     kimg: float | None = _option(None, "budget in thousands of real samples shown to the critic")
     seconds: float | None = _option(None, "budget in seconds of training")
     batch_size: int = _option(64, "samples in a batch")
-    n_critic: int | None = _option(None, "critic steps per generator step (default: the preset's)")
-    critic_learning_rate: float | None = _option(None, "the critic's learning rate, constant (default: the preset's)")
-    generator_learning_rate: float | None = _option(
-        None, "the generator's learning rate, constant (default: the preset's)"
+    game: str | None = _option(
+        None,
+        "how the players move: extragradient, 'lookahead(k=10)', ... (adversarium list games; default: the preset's)",
     )
+    n_critic: int | None = _option(None, "critic steps per generator step, of the rule alternating")
+    optimizer: str | None = _option(
+        None, "both players' optimizer: sgd, adam, amsgrad or rmsprop (default: the preset's)"
+    )
+    beta1: float | None = _option(
+        None, "its first beta, or sgd's momentum, of both players; may be negative (default: the preset's)"
+    )
+    beta2: float | None = _option(None, "its second beta, or rmsprop's smoothing constant (default: the preset's)")
+    critic_learning_rate: float | None = _option(
+        None, "the critic's learning rate (default: the preset's; two different ones are TTUR, arXiv:1706.08500)"
+    )
+    generator_learning_rate: float | None = _option(None, "the generator's learning rate (default: the preset's)")
+    decay: str | None = _option(None, "let both learning rates go to 0: cosine or linear")
+    decay_kimg: float | None = _option(None, "over how many thousand images (default: a budget in kimg)")
+    clip_gradient_norm: float | None = _option(None, "scale either player's gradients down to this norm, all together")
     penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties")
     penalty_fraction: float = _option(1.0, "share of each batch, drawn at random, that the penalties are taken on")
     anneal_kimg: float | None = _option(None, "how long the preset's annealed values move (r3gan: 20000)")
+    average: str = _option("ema", "what the averaged generator is: ema, uniform (a running mean) or none (a copy)")
+    average_from_kimg: float = _option(0.0, "thousands of images before the uniform average begins")
     ema_half_life_kimg: float = _option(10.0, "half-life of the averaged generator's memory")
     ema_rampup: float = _option(0.05, "that half-life is at most this share of the run so far")
     precision: str = _option("auto", "auto, fp32 or bf16")
@@ -82,19 +106,24 @@ class TrainConfig:
             raise InputError(f"{' and '.join(given)} are given: a run has one budget, one of {', '.join(BUDGETS)}")
         positive = (
             *("size", "width", "latent_dim", "steps", "kimg", "seconds", "batch_size", "n_critic"),
-            "anneal_kimg",
+            *("anneal_kimg", "decay_kimg", "clip_gradient_norm"),
             *("critic_learning_rate", "generator_learning_rate", "log_every_steps", "sample_every_kimg"),
             *("checkpoint_every_seconds", "keep_checkpoints"),
         )
         for name in positive:
             _require_number(name, getattr(self, name), lambda number: number > 0, "a positive number")
-        for name in ("penalty_scale", "ema_half_life_kimg", "ema_rampup"):
+        for name in ("penalty_scale", "average_from_kimg", "ema_half_life_kimg", "ema_rampup"):
             _require_number(name, getattr(self, name), lambda number: number >= 0, "a number that is not negative")
         _require_number("penalty_fraction", self.penalty_fraction, lambda f: 0 < f <= 1, "a number above 0, at most 1")
         _require_number("seed", self.seed, lambda number: 0 <= number < 2**63, "a number from 0 to 2^63 - 1")
-        if self.precision not in PRECISIONS:
-            hint = nearest(self.precision, PRECISIONS)
-            raise InputError(f"precision is {self.precision!r}{hint}: wanted one of {', '.join(PRECISIONS)}")
+        _require_number("beta1", self.beta1, lambda beta: -1 < beta < 1, "a number above -1 and below 1")
+        _require_number("beta2", self.beta2, lambda beta: 0 <= beta < 1, "a number from 0 to below 1")
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value not in choices and (value is not None or FIELDS[name].default is not None):
+                raise InputError(
+                    f"{name} is {value!r}{nearest(str(value), choices)}: wanted one of {', '.join(choices)}"
+                )
 
 
 def with_budget(config: TrainConfig, budget: Mapping[str, float]) -> TrainConfig:

@@ -2,12 +2,14 @@
 
 from adversarium import losses, penalties
 from adversarium.constraints import clip, spectral_norm
+from adversarium.games import alternating, extragradient
 from adversarium.types import Anneal, Objective, OptimizerSettings, Part, Preset, Term
 
 _DCGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.5, beta2=0.999)
 _SNGAN_ADAM = OptimizerSettings(kind="adam", learning_rate=2e-4, beta1=0.0, beta2=0.9)
 _WGAN_RMSPROP = OptimizerSettings(kind="rmsprop", learning_rate=5e-5, beta2=0.99)
 _WGAN_GP_ADAM = OptimizerSettings(kind="adam", learning_rate=1e-4, beta1=0.0, beta2=0.9)
+_EXTRA_ADAM = OptimizerSettings(kind="adam", learning_rate=5e-4, beta1=0.5, beta2=0.9)
 # R3GAN anneals over the first 20 million images (CIFAR-10)
 _R3GAN_IMAGES = 20e6
 _R3GAN_ADAM = OptimizerSettings(
@@ -28,6 +30,7 @@ PRESETS: dict[str, Preset] = {
     "gan": Preset(
         summary="The original GAN: minimax loss, saturating generator.",
         objective=Objective(loss=losses.minimax()),
+        rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="To see the original, and why its generator stalls when the critic is ahead.",
@@ -36,6 +39,7 @@ PRESETS: dict[str, Preset] = {
     "nsgan": Preset(
         summary="The GAN loss as it is used: the generator maximises log σ(s).",
         objective=Objective(loss=losses.nonsaturating()),
+        rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="A simple baseline that trains fast on easy data.",
@@ -44,6 +48,7 @@ PRESETS: dict[str, Preset] = {
     "lsgan": Preset(
         summary="Least squares on the scores, coding (0, 1, 1).",
         objective=Objective(loss=losses.least_squares(fake=0.0, real=1.0, target=1.0)),
+        rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="Smoother gradients than the log loss; common in translation and speech.",
@@ -52,9 +57,9 @@ PRESETS: dict[str, Preset] = {
     "wgan": Preset(
         summary="Wasserstein loss with weight clipping.",
         objective=Objective(loss=losses.wasserstein()),
+        rule=alternating(n_critic=5),
         critic_optimizer=_WGAN_RMSPROP,
         generator_optimizer=_WGAN_RMSPROP,
-        n_critic=5,
         constraints=(clip(0.01),),
         use_when="For comparison: slow, and better replaced by wgan-gp.",
         paper=(
@@ -68,17 +73,36 @@ PRESETS: dict[str, Preset] = {
             loss=losses.wasserstein(),
             critic_terms=(Term(name="wgan_gp", penalty=penalties.wgan_gp(1.0), weight=10.0),),
         ),
+        rule=alternating(n_critic=5),
         critic_optimizer=_WGAN_GP_ADAM,
         generator_optimizer=_WGAN_GP_ADAM,
-        n_critic=5,
         critic_without=_NO_BATCH_NORM,
         why_without=_PENALISED,
         use_when="A loss that tracks quality, stable on many networks, at five critic steps per generator step.",
         paper="Gulrajani et al. 2017, arXiv:1704.00028",
     ),
+    "wgan-gp-extraadam": Preset(
+        summary="wgan-gp by ExtraAdam: both players look one step ahead, and move by the gradients found there.",
+        objective=Objective(
+            loss=losses.wasserstein(),
+            critic_terms=(Term(name="wgan_gp", penalty=penalties.wgan_gp(1.0), weight=10.0),),
+        ),
+        rule=extragradient(),
+        critic_optimizer=_EXTRA_ADAM,
+        generator_optimizer=_EXTRA_ADAM,
+        critic_without=_NO_BATCH_NORM,
+        why_without=_PENALISED,
+        use_when="To compare with wgan-gp: two gradients of each player per step, instead of five of the critic.",
+        paper=(
+            "Gidel et al. 2019, arXiv:1802.10551; optimizers of the authors' CIFAR-10 configuration for DCGAN (for "
+            "their ResNet: a generator's rate of 5e-5). They take both players' gradients on one batch, here each has "
+            "its own"
+        ),
+    ),
     "rsgan": Preset(
         summary="Relativistic paired: real scores above fake ones, sample by sample.",
         objective=Objective(loss=losses.relativistic(pairing="paired")),
+        rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="A step up from nsgan at the cost of one more critic forward in the generator's step.",
@@ -87,6 +111,7 @@ PRESETS: dict[str, Preset] = {
     "rasgan": Preset(
         summary="Relativistic average: each score against the mean of the other side.",
         objective=Objective(loss=losses.relativistic(pairing="average")),
+        rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="Super-resolution and restoration, where it is the common choice.",
@@ -95,6 +120,7 @@ PRESETS: dict[str, Preset] = {
     "hinge": Preset(
         summary="Hinge loss on an unconstrained critic.",
         objective=Objective(loss=losses.hinge()),
+        rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="To compare with sngan, which adds the spectral norm that the hinge loss is usually paired with.",
@@ -106,9 +132,9 @@ PRESETS: dict[str, Preset] = {
     "sngan": Preset(
         summary="Hinge loss on a spectrally normalised critic.",
         objective=Objective(loss=losses.hinge()),
+        rule=alternating(n_critic=5),
         critic_optimizer=_SNGAN_ADAM,
         generator_optimizer=_SNGAN_ADAM,
-        n_critic=5,
         constraints=(spectral_norm(),),
         critic_without=_NO_BATCH_NORM,
         why_without="batch norm rescales what spectral normalisation has just bounded",
@@ -124,6 +150,7 @@ PRESETS: dict[str, Preset] = {
                 Term(name="r2", penalty=penalties.r2(1.0), weight=_R3GAN_GAMMA),
             ),
         ),
+        rule=alternating(),
         critic_optimizer=_R3GAN_ADAM,
         generator_optimizer=_R3GAN_ADAM,
         critic_without=_NO_BATCH_NORM,
@@ -138,9 +165,9 @@ PRESETS: dict[str, Preset] = {
             loss=losses.wasserstein(),
             critic_terms=(Term(name="wgan_div", penalty=penalties.wgan_div(1.0, 6.0), weight=2.0),),
         ),
+        rule=alternating(n_critic=5),
         critic_optimizer=_WGAN_GP_ADAM,
         generator_optimizer=_WGAN_GP_ADAM,
-        n_critic=5,
         critic_without=_NO_BATCH_NORM,
         why_without=_PENALISED,
         use_when="To compare with wgan-gp: gentle slopes are free, steep ones very dear.",
@@ -149,6 +176,7 @@ PRESETS: dict[str, Preset] = {
     "ebgan": Preset(
         summary="Energies of an autoencoder: low on the data, at least a margin on the fakes.",
         objective=Objective(loss=losses.ebgan(margin=0.2)),
+        rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
         use_when="The critic is to be an autoencoder. The margin is in units of its error: choose it for the data.",

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from itertools import takewhile
 
@@ -13,10 +14,11 @@ import torch
 from adversarium.cli import explain, main
 from adversarium.cli.members import KINDS
 from adversarium.constraints import CONSTRAINTS
+from adversarium.games import GAMES
 from adversarium.losses import LOSSES, WRAPPERS
 from adversarium.penalties import PENALTIES
 from adversarium.presets import PRESETS
-from adversarium.types import Anneal, Objective, Preset, Term
+from adversarium.types import Anneal, Objective, OptimizerSettings, Preset, Term
 
 WITHOUT_FORMULA = ("presets", "networks", "datasets")
 FACTORIES = [(kind, name) for kind in KINDS if kind not in WITHOUT_FORMULA for name in KINDS[kind]]
@@ -55,6 +57,48 @@ def test_a_presets_page_has_the_formulas_of_its_parts(name: str):
     parts += [CONSTRAINTS[constraint.name] for constraint in preset.constraints]
     assert all("\n".join(formula(part)) in text for part in parts)
     on_the_dirac_game(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nsgan", "alternating, 1 critic step per generator step"),
+        ("wgan", "alternating, 5 critic steps per generator step"),
+        ("wgan-gp-extraadam", "extragradient"),
+    ],
+)
+def test_a_presets_page_has_its_rule(name: str, words: str):
+    assert f"Game:        {words}\n" in page("presets", name)
+    rule = PRESETS[name].rule.name
+    assert ("\n".join(formula(GAMES[rule])) in page("presets", name)) == (rule != "alternating")
+
+
+@pytest.mark.parametrize(
+    ("name", "radius", "verdict"),
+    [
+        ("simultaneous", math.sqrt(1 + 0.1**2), "repels"),
+        ("alternating", 1.0, "circles"),
+        ("extragradient", math.sqrt(1 - 0.1**2 + 0.1**4), "attracts"),
+        ("proximal_point", 1 / math.sqrt(1 + 0.1**2), "attracts"),
+    ],
+)
+def test_a_rules_page_tells_what_it_does_on_the_bilinear_game(name: str, radius: float, verdict: str):
+    label = "On the bilinear game, by steps of 0.1: spectral radius "
+    assert f"{label}{radius:.6g} per step: {verdict}" in page("games", name).splitlines()
+    assert all((label in page(kind, name)) == (kind == "games") for kind in KINDS for name in KINDS[kind])
+
+
+def test_optimizers_and_schedules_in_words(monkeypatch: pytest.MonkeyPatch):
+    rate = Anneal(0.1, 0.0, over_images=5000, shape="linear", after_images=2000)
+    made = dataclasses.replace(
+        PRESETS["nsgan"],
+        critic_optimizer=OptimizerSettings(kind="sgd", learning_rate=rate, beta1=-0.5),
+        generator_optimizer=OptimizerSettings(kind="amsgrad", learning_rate=0.1, beta2=0.9),
+    )
+    monkeypatch.setitem(KINDS["presets"], "made", made)
+    text = explain.page("presets", "made")
+    assert "SGD, learning rate 0.1 -> 0 (a line after 2 kimg, over the next 5 kimg), momentum -0.5" in text
+    assert "AMSGrad, learning rate 0.1, betas 0 and 0.9" in text
 
 
 @pytest.mark.parametrize("kind", KINDS)

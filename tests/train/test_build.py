@@ -2,17 +2,21 @@
 
 import dataclasses
 import inspect
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from adversarium.config import DEFAULT_KIMG, TrainConfig
 from adversarium.data import open_data
 from adversarium.errors import InputError
+from adversarium.games import GAMES
 from adversarium.presets import PRESETS
+from adversarium.spec import make
 from adversarium.train.build import Training, build, resolve
-from adversarium.train.optimizers import set_progress
+from adversarium.train.optimizers import set_progress, settings_of
 from adversarium.types import Anneal, at
 
 
@@ -27,10 +31,9 @@ def test_resolved_defaults_of_images_and_vectors() -> None:
     assert (image.critic_batch_norm, image.generator_batch_norm) == (True, True)
     assert (image.kimg, image.steps, image.seconds) == (DEFAULT_KIMG, None, None)
     vector = resolve(TrainConfig(data="ring", preset="wgan", steps=7, device="cpu"), open_data("ring").codec)
-    assert (vector.network, vector.latent_dim, vector.precision, vector.n_critic) == ("vector-mlp", 2, "fp32", 5)
+    assert (vector.network, vector.latent_dim, vector.precision) == ("vector-mlp", 2, "fp32")
+    assert vector.game == "alternating(n_critic=5, n_generator=1)"
     assert (vector.kimg, vector.steps) == (None, 7)
-    # resolving twice changes nothing: a saved configuration is the run's
-    assert resolve(image, open_data("mnist").codec) == image
 
 
 @pytest.mark.parametrize(
@@ -40,6 +43,113 @@ def test_resolved_defaults_of_images_and_vectors() -> None:
 def test_what_a_preset_excludes_is_left_out(preset: str, critic: bool, generator: bool) -> None:
     config = resolve(TrainConfig(preset=preset), open_data("mnist").codec)
     assert (config.critic_batch_norm, config.generator_batch_norm) == (critic, generator)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"n_critic": 3},
+        {"game": "lookahead(k=3, inner=alternating(n_critic=2))"},
+        {"optimizer": "sgd", "beta1": -0.5, "critic_learning_rate": 0.1},
+        {"optimizer": "rmsprop"},
+        {"optimizer": "amsgrad", "beta2": 0.9, "clip_gradient_norm": 1.0},
+        {"decay": "linear", "critic_learning_rate": 0.1, "generator_learning_rate": 0.2},
+        {"average": "uniform", "average_from_kimg": 3.0},
+    ],
+    ids=str,
+)
+def test_resolving_twice_changes_nothing(preset: str, options: dict[str, object]) -> None:
+    """A saved configuration is the run's."""
+    if "n_critic" in options and PRESETS[preset].rule.name != "alternating":
+        return
+    codec = open_data("mnist").codec
+    once = resolve(TrainConfig(preset=preset, **options), codec)
+    assert resolve(once, codec) == once
+    assert settings_of(once, PRESETS[preset]) == settings_of(
+        dataclasses.replace(TrainConfig(preset=preset, **options), decay_kimg=once.decay_kimg), PRESETS[preset]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "game"),
+    [
+        ({}, "alternating(n_critic=1, n_generator=1)"),
+        ({"preset": "wgan-gp"}, "alternating(n_critic=5, n_generator=1)"),
+        # as versions saved it that knew one rule
+        ({"preset": "wgan-gp", "n_critic": 2}, "alternating(n_critic=2, n_generator=1)"),
+        ({"game": "alternating(n_generator=2)", "n_critic": 4}, "alternating(n_critic=4, n_generator=2)"),
+        ({"preset": "wgan-gp", "game": "alternating"}, "alternating(n_critic=1, n_generator=1)"),
+        ({"preset": "wgan-gp-extraadam"}, "extragradient"),
+        ({"game": "lookahead(k=3)"}, "lookahead(k=3, alpha=0.5, inner=alternating(n_critic=1, n_generator=1))"),
+    ],
+)
+def test_the_game_of_a_run(options: dict[str, object], game: str) -> None:
+    found = training(**options)
+    assert (found.config.game, found.config.n_critic) == (game, None)
+    before = found.step.critic_steps
+    found.move(0)
+    assert found.step.critic_steps - before == make(game, "game", GAMES).critic_evaluations
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"game": "extragradeint"}, "unknown game 'extragradeint' (did you mean 'extragradient'?)"),
+        ({"game": "extragradient", "n_critic": 5}, "n_critic is 5, and the game is extragradient"),
+        ({"preset": "wgan-gp-extraadam", "n_critic": 5}, "n_critic is 5, and the game is extragradient"),
+        ({"game": "lookahead", "n_critic": 5}, "--game 'lookahead(inner=alternating(n_critic=5))'"),
+        ({"game": "alternating(n_critic=5)", "n_critic": 5}, "give it in one place"),
+        ({"game": "proximal_point"}, "wants one fixed batch"),
+        ({"game": "competitive"}, "add --optimizer sgd"),
+        ({"game": "competitive", "optimizer": "sgd", "beta1": 0.5}, "add --optimizer sgd (its beta1 is 0)"),
+        ({"game": "consensus", "compile": True}, "leave --compile out"),
+        ({"optimizer": "sgd", "beta2": 0.9}, "beta2 is 0.9, and sgd has none"),
+        ({"optimizer": "rmsprop", "beta1": 0.9}, "beta1 is 0.9: rmsprop has none"),
+        (
+            {"optimizer": "adma"},
+            "optimizer is 'adma' (did you mean 'adam'?): wanted one of sgd, adam, amsgrad, rmsprop",
+        ),
+        ({"beta1": -1.0}, "beta1 is -1.0: wanted a number above -1 and below 1"),
+        ({"beta2": 1.0}, "beta2 is 1.0: wanted a number from 0 to below 1"),
+        ({"decay": "cosine", "steps": 9}, "the budget is not in kimg: add --decay-kimg"),
+        ({"decay_kimg": 9.0}, "decay_kimg is 9.0, and there is no decay"),
+        ({"decay": "cosine", "preset": "r3gan"}, "r3gan anneals the critic's learning rate already"),
+        ({"average_from_kimg": 9.0}, "average_from_kimg is 9.0, and average is 'ema'"),
+        ({"clip_gradient_norm": 0.0}, "clip_gradient_norm is 0.0: wanted a positive number"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        training(**options)
+    assert words in str(caught.value)
+
+
+def test_two_learning_rates_decay_to_nothing_over_the_budget() -> None:
+    options = {"decay": "cosine", "critic_learning_rate": 0.4, "kimg": 2.0}
+    found = training(**options)
+    assert found.config.decay_kimg == 2.0
+    players = list(zip((found.step.critic_optimizer, found.step.generator_optimizer), (0.4, 2e-4), strict=True))
+    for images in (0, 500, 1000, 2000, 3000):
+        for (optimizer, rate), settings in zip(players, found.settings, strict=True):
+            set_progress(optimizer, settings, images)
+            share = (1 + math.cos(math.pi * min(images / 2000, 1))) / 2
+            assert optimizer.param_groups[0]["lr"] == pytest.approx(rate * share, abs=1e-12)
+    # a longer budget, asked for later, changes no schedule
+    longer = dataclasses.replace(found.config, kimg=5.0)
+    assert resolve(longer, found.codec).decay_kimg == 2.0
+
+
+def test_gradients_are_clipped_player_by_player() -> None:
+    found = training(clip_gradient_norm=1e-3)
+    found.move(0)
+    for network in (found.step.critic, found.step.generator):
+        norm = torch.linalg.vector_norm(torch.cat([each.grad.flatten() for each in network.parameters()]))
+        assert float(norm) == pytest.approx(1e-3, rel=1e-2)
+    measured = found.step.measurements()
+    # what is logged is the norm as it was
+    assert min(measured["critic_gradient_norm"], measured["generator_gradient_norm"]) > 2e-3
 
 
 def test_learning_rates() -> None:

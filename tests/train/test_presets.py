@@ -9,6 +9,7 @@ from adversarium.errors import InputError
 from adversarium.losses import LOSSES
 from adversarium.penalties import PENALTIES
 from adversarium.presets import PRESETS
+from adversarium.spec import written
 from adversarium.train import train
 
 
@@ -18,7 +19,7 @@ def test_two_hundred_steps_without_a_warning(tmp_path: Path, preset: str, data: 
     # pytest turns warnings into errors
     run = train(TrainConfig(data=data, preset=preset, steps=200, width=12, batch_size=12, out=str(tmp_path / "run")))
     assert run.steps == 200
-    assert run.images == 200 * 12 * PRESETS[preset].n_critic
+    assert run.images == 200 * 12 * PRESETS[preset].rule.critic_evaluations
     assert (run.path / "samples.png").stat().st_size > 1000
     assert (run.path / "curves.png").stat().st_size > 1000
 
@@ -43,19 +44,20 @@ def test_a_critic_of_the_wrong_kind_is_refused(tmp_path: Path, preset: str, netw
 
 
 @pytest.mark.parametrize(
-    ("preset", "rate", "betas", "n_critic"),
+    ("preset", "rate", "betas", "game"),
     [
-        ("wgan-div", 1e-4, (0.0, 0.9), 5),
-        ("gan", 2e-4, (0.5, 0.999), 1),
-        ("wgan-gp", 1e-4, (0.0, 0.9), 5),
-        ("sngan", 2e-4, (0.0, 0.9), 5),
+        ("wgan-div", 1e-4, (0.0, 0.9), "alternating(n_critic=5, n_generator=1)"),
+        ("gan", 2e-4, (0.5, 0.999), "alternating(n_critic=1, n_generator=1)"),
+        ("wgan-gp", 1e-4, (0.0, 0.9), "alternating(n_critic=5, n_generator=1)"),
+        ("wgan-gp-extraadam", 5e-4, (0.5, 0.9), "extragradient"),
+        ("sngan", 2e-4, (0.0, 0.9), "alternating(n_critic=5, n_generator=1)"),
     ],
 )
-def test_published_settings(preset: str, rate: float, betas: tuple[float, float], n_critic: int) -> None:
+def test_published_settings(preset: str, rate: float, betas: tuple[float, float], game: str) -> None:
     entry = PRESETS[preset]
     for settings in (entry.critic_optimizer, entry.generator_optimizer):
         assert (settings.learning_rate, (settings.beta1, settings.beta2)) == (rate, betas)
-    assert entry.n_critic == n_critic
+    assert written(entry.rule) == game
 
 
 @pytest.mark.parametrize("preset", [name for name, entry in PRESETS.items() if entry.critic_without])

@@ -15,6 +15,7 @@ COMMANDS = {
     "sample": "draw samples:       adversarium sample runs/wgan -n 64 --out grid.png",
     "list": "list members:       adversarium list presets",
     "explain": "explain a member:   adversarium explain wgan-gp",
+    "dynamics": "play small games:   adversarium dynamics --game bilinear",
 }
 
 # an imported module becomes a name in this package, where ``list`` would hide the builtin

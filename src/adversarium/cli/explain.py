@@ -14,10 +14,16 @@ from adversarium.cli.members import KINDS
 from adversarium.cli.parser import Parser
 from adversarium.constraints import CONSTRAINTS
 from adversarium.errors import InputError, lookup
+from adversarium.games import GAMES
 from adversarium.games.dirac import dirac_verdict
+from adversarium.games.dynamics import descent, predict
+from adversarium.games.toys import bilinear
 from adversarium.losses import LOSSES, WRAPPERS, nonsaturating
 from adversarium.penalties import PENALTIES
-from adversarium.types import Anneal, Critic, Loss, OptimizerSettings, Penalty, Preset, Scheduled, Term, at
+from adversarium.spec import written
+from adversarium.types import Anneal, Critic, GameRule, Loss, OptimizerSettings, Penalty, Preset, Scheduled, Term, at
+
+_STEP = 0.1  # of plain gradient descent, both players'
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -51,6 +57,8 @@ def page(kind: str, name: str) -> str:
                 lines += ["", *_dirac_lines("not computed: the labels are random")]
             else:
                 lines += ["", *_on_the_dirac_game(wrapped, note=" (around the non-saturating loss)")]
+        elif kind == "games":
+            lines += ["", _on_the_bilinear_game(member())]
         elif kind == "penalties":
             lines += ["", *_on_the_dirac_game(nonsaturating(), member(), " (with the non-saturating loss)")]
     else:
@@ -94,7 +102,7 @@ def _preset(name: str, preset: Preset) -> list[str]:
         "Loss": _call(preset.objective.loss.name, preset.objective.loss.arguments),
         "Penalties": "; ".join(terms) or "none",
         "Constraints": ", ".join(_call(each.name, each.arguments) for each in preset.constraints) or "none",
-        "Game": f"alternating, {preset.n_critic} critic step{'s' if preset.n_critic > 1 else ''} per generator step",
+        "Game": _game(preset.rule),
         "Critic": _optimizer(preset.critic_optimizer),
         "Generator": _optimizer(preset.generator_optimizer),
         "Networks": "; ".join(excluded) or "any",
@@ -107,6 +115,7 @@ def _preset(name: str, preset: Preset) -> list[str]:
     lines += ["", *_preset_on_the_dirac_game(preset)]
     used: dict[str, Mapping[str, Any]] = {
         preset.objective.loss.name: LOSSES,
+        **({preset.rule.name: GAMES} if preset.rule.name != "alternating" else {}),
         **{term.name: PENALTIES for term in preset.objective.critic_terms},
         **{constraint.name: CONSTRAINTS for constraint in preset.constraints},
     }
@@ -145,6 +154,12 @@ def _on_the_dirac_game(loss: Loss, penalty: Penalty | None = None, note: str = "
         return _dirac_lines(f"not computed: {error}")
 
 
+def _on_the_bilinear_game(rule: GameRule) -> str:
+    """Return what a rule does around the equilibrium of min_x max_y x·y, measured from its own update."""
+    found = predict(rule, bilinear(), descent(_STEP))
+    return f"On the bilinear game, by steps of {_STEP:g}: spectral radius {found.radius:.6g} per step: {found.verdict}"
+
+
 def _dirac_lines(verdict: str) -> list[str]:
     return textwrap.wrap(f"On the Dirac game: {verdict}", width=110, subsequent_indent=" " * 4)
 
@@ -160,14 +175,26 @@ def _section(factory: Callable[..., Any], title: str) -> list[str]:
     return list(takewhile(lambda line: line.startswith(" "), lines[start + 1 :]))
 
 
+def _game(rule: GameRule) -> str:
+    steps = rule.critic_evaluations
+    if rule.name == "alternating" and rule.generator_evaluations == 1:
+        return f"alternating, {steps} critic step{'s' if steps > 1 else ''} per generator step"
+    return written(rule)
+
+
 def _optimizer(settings: OptimizerSettings) -> str:
-    rate = _scheduled(settings.learning_rate)
-    if settings.kind == "adam":
-        return f"Adam, learning rate {rate}, betas {settings.beta1:g} and {_scheduled(settings.beta2)}"
-    return f"RMSProp, learning rate {rate}, smoothing {_scheduled(settings.beta2)}"
+    rate, beta2 = _scheduled(settings.learning_rate), _scheduled(settings.beta2)
+    if settings.kind == "sgd":
+        return f"SGD, learning rate {rate}, momentum {settings.beta1:g}"
+    if settings.kind == "rmsprop":
+        return f"RMSProp, learning rate {rate}, smoothing {beta2}"
+    name = "AMSGrad" if settings.kind == "amsgrad" else "Adam"
+    return f"{name}, learning rate {rate}, betas {settings.beta1:g} and {beta2}"
 
 
 def _scheduled(value: Scheduled) -> str:
     if isinstance(value, Anneal):
-        return f"{value.start:g} -> {value.stop:g} (half a cosine over the first {value.over_images / 1000:g} kimg)"
+        shape = "half a cosine" if value.shape == "cosine" else "a line"
+        first = f"after {value.after_images / 1000:g} kimg, over the next" if value.after_images else "over the first"
+        return f"{value.start:g} -> {value.stop:g} ({shape} {first} {value.over_images / 1000:g} kimg)"
     return f"{value:g}"

@@ -1,7 +1,7 @@
 """Training: the objective on a batch, the step, the loop, checkpoints, samples."""
 
 from adversarium.config import TrainConfig
-from adversarium.train.ema import Ema
+from adversarium.train.ema import Ema, UniformAverage
 from adversarium.train.loop import Run, StoppedError, resume, train
 from adversarium.train.objective import (
     CriticSide,
@@ -11,7 +11,9 @@ from adversarium.train.objective import (
     latent_parts,
     modules_of,
 )
+from adversarium.train.optimizers import build_optimizer, clip_gradient_norm
 from adversarium.train.sample import TrainedGenerator, load_generator, sample_run, write_samples
+from adversarium.train.spectrum import game_of, run_game
 from adversarium.train.step import NonFiniteError, Step
 
 __all__ = [
@@ -23,13 +25,18 @@ __all__ = [
     "StoppedError",
     "TrainConfig",
     "TrainedGenerator",
+    "UniformAverage",
+    "build_optimizer",
+    "clip_gradient_norm",
     "compiled_critic_side",
     "critic_side",
+    "game_of",
     "generator_side",
     "latent_parts",
     "load_generator",
     "modules_of",
     "resume",
+    "run_game",
     "sample_run",
     "train",
     "write_samples",

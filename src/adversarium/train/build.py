@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,14 +11,25 @@ from torch import Tensor, nn
 from adversarium.config import BUDGETS, DEFAULT_KIMG, TrainConfig, with_budget
 from adversarium.data import Codec, Latent, Source, Stream, open_stream
 from adversarium.errors import InputError, lookup
-from adversarium.games import alternating
+from adversarium.games import GAMES
 from adversarium.nets import NETWORKS, Family, parts_of
 from adversarium.presets import PRESETS
+from adversarium.spec import make, written
 from adversarium.train.checkpoint import Checkpoint, restore_module
-from adversarium.train.ema import Ema
+from adversarium.train.ema import Ema, UniformAverage
 from adversarium.train.objective import modules_of
-from adversarium.train.optimizers import build_optimizer, optimizer_tensors, restore_optimizer, set_progress
+from adversarium.train.optimizers import (
+    build_optimizer,
+    clip_gradient_norm,
+    decay_kimg,
+    optimizer_tensors,
+    paced,
+    restore_optimizer,
+    set_progress,
+    settings_of,
+)
 from adversarium.train.precision import resolve_device, resolve_precision
+from adversarium.train.rules import rule_of
 from adversarium.train.step import Step
 from adversarium.types import Anneal, AnyPenalty, Objective, OptimizerSettings, Preset, Scheduled, Term
 
@@ -35,7 +46,8 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
     """Return the configuration with every ``None`` and ``auto`` replaced by what will be used.
 
     Raises:
-        InputError: an unknown preset, network or device, or a network that the preset excludes.
+        InputError: an unknown preset, network, device or game, a network that the preset excludes, a game that no
+            training can play, or options that do not go together.
     """
     preset = lookup("preset", config.preset, PRESETS)
     network, kind = config.network, preset.objective.loss.critic_kind
@@ -51,7 +63,8 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
     _refuse_idle_options(config, preset)
     if all(getattr(config, name) is None for name in BUDGETS):
         config = with_budget(config, {"kimg": DEFAULT_KIMG})
-    critic_lr, generator_lr = (settings.learning_rate for settings in _settings(config, preset))
+    config = dataclasses.replace(config, decay_kimg=decay_kimg(config))
+    critic, generator = settings_of(config, preset)
     return dataclasses.replace(
         config,
         network=network,
@@ -59,13 +72,28 @@ def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
         latent_dim=config.latent_dim or (64 if codec.is_image else max(2, min(64, codec.sample_shape[0]))),
         critic_batch_norm=_batch_norm("critic", config.critic_batch_norm, preset, family),
         generator_batch_norm=_batch_norm("generator", config.generator_batch_norm, preset, family),
-        n_critic=config.n_critic or preset.n_critic,
-        # an annealed rate stays the preset's
-        critic_learning_rate=None if isinstance(critic_lr, Anneal) else critic_lr,
-        generator_learning_rate=None if isinstance(generator_lr, Anneal) else generator_lr,
+        game=written(rule_of(config, preset, (critic, generator))),
+        n_critic=None,  # the game says it
+        # what differs between the players, and what is annealed, stays the preset's
+        optimizer=_shared(critic.kind, generator.kind),
+        beta1=_shared(critic.beta1, generator.beta1),
+        beta2=None if "sgd" in (critic.kind, generator.kind) else _shared(critic.beta2, generator.beta2),
+        critic_learning_rate=_unannealed(critic.learning_rate, config),
+        generator_learning_rate=_unannealed(generator.learning_rate, config),
         device=str(device),
         precision=resolve_precision(config.precision, device, is_image=codec.is_image),
     )
+
+
+def _unannealed(rate: Scheduled, config: TrainConfig) -> float | None:
+    """Return a constant learning rate, or the one that the configured decay begins at."""
+    if isinstance(rate, Anneal):
+        return rate.start if config.decay is not None else None
+    return rate
+
+
+def _shared(one: Any, other: Any) -> Any:
+    return one if one == other and not isinstance(one, Anneal) else None
 
 
 def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
@@ -79,6 +107,8 @@ def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
     for name in ("penalty_scale", "penalty_fraction"):
         if getattr(config, name) != 1 and not terms:
             raise InputError(f"{name} is {getattr(config, name)}, and {config.preset} has no penalty")
+    if config.average_from_kimg and config.average != "uniform":
+        raise InputError(f"average_from_kimg is {config.average_from_kimg}, and average is {config.average!r}")
     if config.anneal_kimg is not None and not any(isinstance(value, Anneal) for value in scheduled):
         raise InputError(f"anneal_kimg is {config.anneal_kimg}, and {config.preset} anneals nothing")
 
@@ -88,22 +118,6 @@ def _batch_norm(player: str, wanted: bool | None, preset: Preset, family: Family
     if wanted and excluded:
         raise InputError(f"this preset's {player} must not contain batch norm: {preset.why_without}")
     return family.batch_norm and not excluded if wanted is None else wanted
-
-
-def _settings(config: TrainConfig, preset: Preset) -> tuple[OptimizerSettings, OptimizerSettings]:
-    """Return the critic's and the generator's optimizer settings, with the configured rates and pace."""
-
-    def chosen(settings: OptimizerSettings, learning_rate: float | None) -> OptimizerSettings:
-        return dataclasses.replace(
-            settings,
-            learning_rate=learning_rate or _paced(settings.learning_rate, config),
-            beta2=_paced(settings.beta2, config),
-        )
-
-    return (
-        chosen(preset.critic_optimizer, config.critic_learning_rate),
-        chosen(preset.generator_optimizer, config.generator_learning_rate),
-    )
 
 
 def build_generator(config: TrainConfig, codec: Codec) -> nn.Module:
@@ -117,6 +131,10 @@ def build_generator(config: TrainConfig, codec: Codec) -> nn.Module:
     )
 
 
+_OF_LATE = ("game", "optimizer")
+"""Options of a checkpoint's identity that older checkpoints do not name."""
+
+
 @dataclass(frozen=True)
 class Training:
     """A run in memory: what moves, and the streams that feed it."""
@@ -124,7 +142,7 @@ class Training:
     config: TrainConfig
     codec: Codec
     step: Step
-    ema: Ema
+    average: Ema | UniformAverage
     stream: Stream
     latent: Latent
     penalty_rng: torch.Generator
@@ -139,13 +157,13 @@ class Training:
         before = self.step.critic_steps
         self.step(images)
         images += (self.step.critic_steps - before) * self.config.batch_size
-        self.ema.update(images, (self.step.critic_steps - before) * self.config.batch_size)
+        self.average.update(images, (self.step.critic_steps - before) * self.config.batch_size)
         return images
 
     def identity(self) -> dict[str, object]:
         """Return what a checkpoint must agree with to be continued from."""
         names = ("preset", "network", "width", "latent_dim", "critic_batch_norm", "generator_batch_norm")
-        return {name: getattr(self.config, name) for name in names}
+        return {name: getattr(self.config, name) for name in (*names, *_OF_LATE)}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that determines how the run continues."""
@@ -153,7 +171,7 @@ class Training:
         parts = {
             "generator": self.step.generator.state_dict(),
             "critic": self.step.critic.state_dict(),
-            "ema": self.ema.module.state_dict(),
+            "ema": self.average.module.state_dict(),
             "generator_optimizer": optimizer_tensors(self.step.generator_optimizer),
             "critic_optimizer": optimizer_tensors(self.step.critic_optimizer),
             "rng": {
@@ -174,12 +192,14 @@ class Training:
             InputError: the checkpoint is of another run, or of other networks.
         """
         for option, value in self.identity().items():
+            if option in _OF_LATE and option not in checkpoint.counters:
+                continue
             if (saved := checkpoint.counters.get(option)) != value:
                 raise InputError(f"{checkpoint.path}: holds another run: {option} is {saved!r}, and here {value!r}")
         for name, module in (
             ("generator", self.step.generator),
             ("critic", self.step.critic),
-            ("ema", self.ema.module),
+            ("ema", self.average.module),
         ):
             restore_module(module, checkpoint.part(name), name, checkpoint.path)
         for name, part in modules_of(self.step.objective).items():
@@ -233,12 +253,12 @@ def build(config: TrainConfig, source: Source) -> Training:
     stream = open_stream(source, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
     latent = Latent(known(config.latent_dim), _seed(config.seed, "latent"), device)
     penalty_rng = _rng(config.seed, "penalty")
-    settings = _settings(config, preset)
+    settings = settings_of(config, preset)
     step = Step(
         generator=generator,
         critic=critic,
         objective=_scaled(preset.objective, config),
-        rule=alternating(known(config.n_critic)),
+        rule=make(known(config.game), "game", GAMES),
         critic_optimizer=build_optimizer(settings[0], critic.parameters()),
         generator_optimizer=build_optimizer(settings[1], generator.parameters()),
         constraints=tuple(each for each in preset.constraints if each.when == "step"),
@@ -249,8 +269,17 @@ def build(config: TrainConfig, source: Source) -> Training:
         precision=config.precision,
         compile=config.compile,
     )
-    ema = Ema(generator, config.ema_half_life_kimg * 1000, config.ema_rampup)
-    return Training(config, codec, step, ema, stream, latent, penalty_rng, settings)
+    if config.clip_gradient_norm is not None:  # after the step's own hooks, which measure the norm as it was
+        clip_gradient_norm(step.critic_optimizer, config.clip_gradient_norm)
+        clip_gradient_norm(step.generator_optimizer, config.clip_gradient_norm)
+    return Training(config, codec, step, _average(config, generator), stream, latent, penalty_rng, settings)
+
+
+def _average(config: TrainConfig, generator: nn.Module) -> Ema | UniformAverage:
+    if config.average == "uniform":
+        return UniformAverage(generator, config.average_from_kimg * 1000)
+    half_life = config.ema_half_life_kimg * 1000 if config.average == "ema" else 0.0  # 0: a copy
+    return Ema(generator, half_life, config.ema_rampup)
 
 
 def _try_compiling(device: torch.device) -> None:
@@ -278,7 +307,7 @@ def _scaled(objective: Objective, config: TrainConfig) -> Objective:
     def scaled(weight: Scheduled) -> Scheduled:
         if isinstance(weight, Anneal):
             weight = dataclasses.replace(weight, start=weight.start * factor, stop=weight.stop * factor)
-            return _paced(weight, config)
+            return paced(weight, config)
         return weight * factor
 
     def all_scaled(terms: tuple[Term[AnyPenalty], ...]) -> tuple[Term[AnyPenalty], ...]:
@@ -295,14 +324,10 @@ def _scaled(objective: Objective, config: TrainConfig) -> Objective:
     )
 
 
-def _paced(value: Scheduled, config: TrainConfig) -> Scheduled:
-    """Return an annealed value that moves over the configured number of images."""
-    if isinstance(value, Anneal) and config.anneal_kimg is not None:
-        return dataclasses.replace(value, over_images=config.anneal_kimg * 1000)
-    return value
+Known = TypeVar("Known", int, str)
 
 
-def known(value: int | None) -> int:
+def known(value: Known | None) -> Known:
     """Return an option that :func:`resolve` has filled in.
 
     Raises:

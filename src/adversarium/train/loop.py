@@ -215,7 +215,7 @@ def _loop(
         )
 
     def draw(path: Path) -> None:
-        made = generate(training.ema.module, training.codec, codes)
+        made = generate(training.average.module, training.codec, codes)
         if training.codec.is_image:
             pictures.write_image(path, pictures.grid_of(made))
         else:

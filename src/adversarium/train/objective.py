@@ -24,6 +24,7 @@ from adversarium.penalties import (
     slope,
     wide,
 )
+from adversarium.penalties import attached as attach
 from adversarium.types import AnyPenalty, Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
 
 
@@ -53,6 +54,8 @@ class _Slopes:
         real_rows: how many real samples, the first ones, need a shared slope.
         fake_rows: likewise for the fake ones.
         method: how the shared slopes are taken.
+        squared: whether they are squared.
+        attached: whether the fake samples keep their graph.
     """
 
     shared: tuple[tuple[GradientPenalty, int], ...]
@@ -60,6 +63,8 @@ class _Slopes:
     real_rows: int
     fake_rows: int
     method: Method
+    squared: bool
+    attached: bool
 
 
 Evaluated = tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]
@@ -76,6 +81,7 @@ def critic_side(
     step: int = 0,
     images: int = 0,
     joint: bool = True,
+    attached: bool = False,
 ) -> CriticSide:
     """Evaluate loss and penalties on a batch.
 
@@ -86,15 +92,28 @@ def critic_side(
         objective: the loss and its terms; those with ``critic_latent_terms`` need the generator, see ``Step``.
         critic: samples to scores. It must not depend on a sample's row: fractions reorder the batch.
         real: ``[B, ...]``.
-        fake: ``[B, ...]``; no gradient reaches the generator.
+        fake: ``[B, ...]``; no gradient reaches the generator, unless ``attached``.
         rng: for penalties that draw, and for fractions.
         step: the number of this critic step, from 0: lazy terms are due at multiples of their interval.
         images: how many images the critic has been shown, for annealed weights.
         joint: whether real and fake samples may share a forward pass, which is right for every critic without batch
             statistics. Samples with slopes and those without take two passes: spectral normalisation in training
             mode, which moves its estimate at each pass, then sees slightly different weights.
+        attached: keep the graph of the fake samples, to differentiate across the players.
     """
-    return _critic_side(_evaluate, None, objective, critic, real, fake, rng, step=step, images=images, joint=joint)
+    return _critic_side(
+        _evaluate,
+        None,
+        objective,
+        critic,
+        real,
+        fake,
+        rng,
+        step=step,
+        images=images,
+        joint=joint,
+        attached=attached,
+    )
 
 
 def compiled_critic_side(**options: Any) -> Callable[..., CriticSide]:
@@ -136,17 +155,18 @@ def _critic_side(
     step: int = 0,
     images: int = 0,
     joint: bool = True,
+    attached: bool = False,
 ) -> CriticSide:
     terms = due(objective.critic_terms, step)
     check_samples(real, "real")
     check_samples(fake, "fake")
-    real, fake = real.detach(), fake.detach()
+    real, fake = real.detach(), fake if attached else fake.detach()
     order = None
     if any(term.fraction < 1 for term in terms):
         # the first rows are then a random share, whatever the order of the data
         order = random_rows(len(real), real, fake, rng)
         real, fake = real[order], fake[order]
-    slopes, shared, placed = _plan(terms, real, fake, rng, method)
+    slopes, shared, placed = _plan(terms, real, fake, rng, method, attached)
     loss, real_scores, fake_scores, at_shared, at_placed = evaluate(objective.loss, critic, real, fake, slopes, joint)
     means = {**dict(zip(shared, at_shared, strict=True)), **dict(zip(placed, at_placed, strict=True))}
     parts = {"loss": loss}
@@ -158,7 +178,7 @@ def _critic_side(
             if isinstance(term.penalty, FromScores):
                 values = term.penalty.from_scores(*seen, real_scores[:rows], fake_scores[:rows])
             else:
-                values = term.penalty(*seen)
+                values = (attach(term.penalty) if attached else term.penalty)(*seen)
             mean = values.mean()
         parts[term.name] = mean * weight_of(term, images)
     if order is not None:
@@ -178,16 +198,18 @@ def generator_side(
     rng: torch.Generator | None = None,
     step: int = 0,
     images: int = 0,
+    attached: bool = False,
 ) -> dict[str, Tensor]:
     """Return the generator's loss and the terms that are due, as weighted means; their sum is what it minimises.
 
-    The real scores are computed only for a loss that reads them. ``generator`` and ``codes`` (``fake`` is what it made
-    of them) are needed where the objective has generator terms.
+    The real scores are computed only for a loss that reads them, and with a graph (to the critic's weights) only if
+    ``attached``. ``generator`` and ``codes`` (``fake`` is what it made of them) are needed where the objective has
+    generator terms.
     """
     real_scores = None
     if objective.loss.generator_needs_real:
         assert real is not None
-        with torch.no_grad():
+        with torch.set_grad_enabled(attached):
             real_scores = wide(critic(real))
     parts = {"loss": objective.loss.generator(real_scores, wide(critic(fake))).mean()}
     if objective.generator_terms:
@@ -244,7 +266,12 @@ def weight_of(term: Term[Any], images: int) -> float:
 
 
 def _plan(
-    terms: list[Term[Penalty]], real: Tensor, fake: Tensor, rng: torch.Generator | None, method: Method | None
+    terms: list[Term[Penalty]],
+    real: Tensor,
+    fake: Tensor,
+    rng: torch.Generator | None,
+    method: Method | None,
+    attached: bool,
 ) -> tuple[_Slopes, list[str], list[str]]:
     """Sort the gradient penalties, and draw the points of those that have their own."""
     shared: dict[str, tuple[GradientPenalty, int]] = {}
@@ -254,8 +281,9 @@ def _plan(
             if method is not None:
                 penalty = replace(penalty, method=method)
             rows = _rows(term, real)
-            methods = {each.method for each, _ in shared.values()} or {penalty.method}
-            if penalty.points in (at_real, at_fake) and methods == {penalty.method}:
+            kind = (penalty.method, penalty.squared)
+            kinds = {(each.method, each.squared) for each, _ in shared.values()} or {kind}
+            if penalty.points in (at_real, at_fake) and kinds == {kind}:
                 shared[term.name] = (penalty, rows)
             else:
                 placed[term.name] = (penalty, penalty.points(real[:rows], fake[:rows], rng))
@@ -265,35 +293,39 @@ def _plan(
         real_rows=max((rows for penalty, rows in shared.values() if penalty.points is at_real), default=0),
         fake_rows=max((rows for penalty, rows in shared.values() if penalty.points is at_fake), default=0),
         method=next(iter(shared.values()))[0].method if shared else "exact",
+        squared=any(penalty.squared for penalty, _ in shared.values()),
+        attached=attached,
     )
     return slopes, list(shared), list(placed)
 
 
 def _evaluate(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: _Slopes, joint: bool) -> Evaluated:
     """Return what takes passes through the critic. It draws nothing and decides by shapes alone: compile takes it."""
-    n_real, n_fake = slopes.real_rows, slopes.fake_rows
     if joint:
-        real_scores, fake_scores, slope_real, slope_fake = _joint(critic, real, fake, n_real, n_fake, slopes.method)
+        real_scores, fake_scores, slope_real, slope_fake = _joint(critic, real, fake, slopes)
     else:
-        real_scores, slope_real = _apart(critic, real, n_real, slopes.method)
-        fake_scores, slope_fake = _apart(critic, fake, n_fake, slopes.method)
+        real_scores, slope_real = _apart(critic, real, slopes.real_rows, slopes)
+        fake_scores, slope_fake = _apart(critic, fake, slopes.fake_rows, slopes)
     at_shared = [
         penalty.value((slope_real if penalty.points is at_real else slope_fake)[:n]).mean()
         for penalty, n in slopes.shared
     ]
-    at_placed = [penalty.value(slope(critic, points, penalty.method)).mean() for penalty, points in slopes.placed]
+    at_placed = [
+        penalty.value(slope(critic, points, penalty.method, attached=slopes.attached, squared=penalty.squared)).mean()
+        for penalty, points in slopes.placed
+    ]
     return loss.critic(real_scores, fake_scores).mean(), real_scores, fake_scores, at_shared, at_placed
 
 
-def _joint(
-    critic: Critic, real: Tensor, fake: Tensor, n_real: int, n_fake: int, method: Method
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _joint(critic: Critic, real: Tensor, fake: Tensor, wanted: _Slopes) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return both sides' scores, and the slopes at the first rows: one pass for those, one for all others."""
+    n_real, n_fake = wanted.real_rows, wanted.fake_rows
     steep, plain = torch.cat([real[:n_real], fake[:n_fake]]), torch.cat([real[n_real:], fake[n_fake:]])
     slopes = real.new_empty(0)
+    how = {"attached": wanted.attached, "squared": wanted.squared}
     pieces = []
     if len(steep):
-        scores, slopes = scores_and_slope(critic, steep, method)
+        scores, slopes = scores_and_slope(critic, steep, wanted.method, **how)
         pieces.append(wide(scores))
     if len(plain):
         pieces.append(wide(critic(plain)))
@@ -303,12 +335,15 @@ def _joint(
     return torch.cat([parts[0], parts[2]]), torch.cat([parts[1], parts[3]]), slope_real, slope_fake
 
 
-def _apart(critic: Critic, samples: Tensor, n: int, method: Method) -> tuple[Tensor, Tensor]:
+def _apart(critic: Critic, samples: Tensor, n: int, wanted: _Slopes) -> tuple[Tensor, Tensor]:
     """Return one side's scores, and the slopes at its first rows."""
+    how = {"attached": wanted.attached, "squared": wanted.squared}
     if n == len(samples):
-        scores, slopes = scores_and_slope(critic, samples, method)
+        scores, slopes = scores_and_slope(critic, samples, wanted.method, **how)
         return wide(scores), slopes
-    return wide(critic(samples)), slope(critic, samples[:n], method) if n else samples.new_empty(0)
+    if n == 0:
+        return wide(critic(samples)), samples.new_empty(0)
+    return wide(critic(samples)), slope(critic, samples[:n], wanted.method, **how)
 
 
 def _rows(term: Term[Any], samples: Tensor) -> int:

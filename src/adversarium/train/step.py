@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adversarium.config import PRECISIONS
 from adversarium.errors import InputError
 from adversarium.nets import parts_of
-from adversarium.penalties import Encodes, ScorePenalty
+from adversarium.penalties import Encodes, ScorePenalty, wide
 from adversarium.train.objective import (
     compiled_critic_side,
     critic_side,
@@ -19,20 +19,20 @@ from adversarium.train.objective import (
     modules_of,
 )
 from adversarium.train.precision import autocast
-from adversarium.types import Constraint, GameRule, Objective
+from adversarium.types import Closure, Constraint, GameRule, Objective
 
 
 class _Autocast(nn.Module):
     """A network evaluated in a precision; penalties on weights find its modules."""
 
-    def __init__(self, network: nn.Module, precision: str, device: torch.device, *, wide: bool) -> None:
+    def __init__(self, network: nn.Module, precision: str, device: torch.device, *, widen: bool) -> None:
         super().__init__()
-        self.network, self.precision, self.device, self.wide = network, precision, device, wide
+        self.network, self.precision, self.device, self.widen = network, precision, device, widen
 
     def forward(self, x: Tensor) -> Tensor:
         with autocast(self.precision, self.device):
             result: Tensor = self.network(x)
-        return result.float() if self.wide else result
+        return wide(result) if self.widen else result
 
 
 class _EncodingAutocast(_Autocast):
@@ -60,13 +60,14 @@ class Step:
     no gradient for the critic's weights. The objective is copied: what it remembers (moving averages, an
     equilibrium) belongs to the step, as ``step.objective``. A loss or gradient that is not finite raises before the
     optimizer uses it (on a GPU, which would have to wait for the answer, when :meth:`measurements` reads the
-    numbers).
+    numbers). A rule that differentiates twice gets losses with graphs through both networks instead of gradients;
+    critic terms that need the codes (``critic_latent_terms``) then still count as constant in the generator.
 
     Args:
         generator: codes ``[B, latent_dim]`` to samples ``[B, ...]``.
         critic: samples to scores ``[B]`` or ``[B, ...]``.
         objective: what the two players minimise.
-        rule: how they move.
+        rule: how they move. What it remembers lies in the optimizers' state.
         critic_optimizer: over the critic's parameters.
         generator_optimizer: over the generator's parameters.
         constraints: applied after each of the critic's optimizer steps; ``when="build"`` ones belong before the
@@ -82,7 +83,8 @@ class Step:
             steps take a minute or so; it needs a C++ compiler (a CPU) or Triton (a GPU).
 
     Raises:
-        InputError: the players share a parameter, or a penalised critic has batch norm.
+        InputError: the players share a parameter, or a penalised critic has batch norm; a rule that wants one fixed
+            batch, or second derivatives of what is to be compiled.
     """
 
     def __init__(
@@ -111,6 +113,10 @@ class Step:
         self.batch_size = batch_size
         self.steps = 0
         self.critic_steps = 0
+        self._players = (
+            ("critic", critic, critic_optimizer),
+            ("generator", generator, generator_optimizer),
+        )
         self._rule = rule
         self._real = real
         self._latent = latent
@@ -123,13 +129,21 @@ class Step:
             raise InputError(f"precision is {precision!r}: wanted one of {', '.join(precisions)}")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: wanted at least 1")
+        if rule.fixed_batch:
+            raise InputError(
+                f"rule is {rule.name}, which wants the same batch at every evaluation: a step draws new ones"
+            )
+        if compile and rule.second_order:
+            raise InputError(
+                f"rule is {rule.name}, which differentiates twice, and compiled passes cannot: drop compile"
+            )
         self._device = next(critic.parameters()).device
         for stateful in modules_of(self.objective).values():
             stateful.to(self._device)
         evaluated = _EncodingAutocast if isinstance(critic, Encodes) else _Autocast
-        self._score = evaluated(critic, precision, self._device, wide=False)
+        self._score = evaluated(critic, precision, self._device, widen=False)
         # penalties may differentiate the generator twice, which a compiled one cannot
-        self._plain_generate = _Autocast(generator, precision, self._device, wide=True)
+        self._plain_generate = _Autocast(generator, precision, self._device, widen=True)
         self._generate: Callable[[Tensor], Tensor] = self._plain_generate
         if compile:
             self._generate = torch.compile(self._plain_generate, dynamic=False)
@@ -148,6 +162,7 @@ class Step:
                     f"{constraint.name}().apply(critic) before its optimizer is made"
                 )
             critic_optimizer.register_step_post_hook(lambda *_, apply=constraint.apply: apply(self.critic))
+        self._constraints = constraints
 
     def __call__(self, images: int | None = None) -> None:
         """Move both players once, after ``images`` images (which annealed weights depend on).
@@ -156,7 +171,12 @@ class Step:
         """
         self._images = self.critic_steps * self.batch_size if images is None else images
         self.steps += 1
-        self._rule(self._critic_gradients, self._generator_gradients, self.critic_optimizer, self.generator_optimizer)
+        if self._rule.second_order:
+            self._play_by_losses()
+        else:
+            self._play(self._critic_gradients, self._generator_gradients)
+        for constraint in self._constraints:  # some rules move weights after the optimizer did
+            constraint.apply(self.critic)
 
     def measurements(self) -> dict[str, float]:
         """Return the means of everything measured since the last call, and forget it. Until then it is kept.
@@ -173,20 +193,57 @@ class Step:
         self._measured.clear()
         return means
 
+    def _play(self, critic: Closure, generator: Closure) -> None:
+        self._rule(critic, generator, self.critic_optimizer, self.generator_optimizer)
+
+    def _play_by_losses(self) -> None:
+        """Let the rule make the gradients, and look at them before the optimizers use them."""
+        hooks = [
+            optimizer.register_step_pre_hook(
+                lambda *_, of=player, network=network: self._measure_gradients(of, network)
+            )
+            for player, network, optimizer in self._players
+        ]
+        try:
+            self._play(self._critic_loss, self._generator_loss)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
     def _critic_gradients(self) -> None:
-        real, codes = self._real(self.batch_size), self._latent(self.batch_size)
-        with torch.no_grad():
-            fake = self._generate(codes)
         self.critic_optimizer.zero_grad(set_to_none=True)
+        self._critic_loss().backward()
+        self._measure_gradients("critic", self.critic)
+
+    def _generator_gradients(self) -> None:
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        moving = [parameter for parameter in self.critic.parameters() if parameter.requires_grad]
+        for parameter in moving:
+            parameter.requires_grad_(False)
+        try:
+            self._generator_loss().backward()
+        finally:
+            for parameter in moving:
+                parameter.requires_grad_(True)
+        self._measure_gradients("generator", self.generator)
+
+    def _critic_loss(self) -> Tensor:
+        """Return the critic's objective on a new batch; with a graph to the generator for second-order rules only."""
+        attached = self._rule.second_order
+        real, codes = self._real(self.batch_size), self._latent(self.batch_size)
+        with torch.set_grad_enabled(attached):
+            fake = self._generate(codes)
+        step = self.critic_steps // self._rule.evaluations_per_move
         side = self._critic_side(
             self.objective,
             self._score,
             real,
             fake,
             self._rng,
-            step=self.critic_steps,
+            step=step,
             images=self._images,
             joint=self._joint,
+            attached=attached,
         )
         parts = side.parts | latent_parts(
             self.objective.critic_latent_terms,
@@ -195,48 +252,40 @@ class Step:
             codes,
             fake,
             self._rng,
-            step=self.critic_steps,
+            step=step,
             images=self._images,
         )
         for name, value in parts.items():
             self._measure(f"critic_{name}", value)
-        torch.stack(list(parts.values())).sum().backward()
-        self._measure_gradients("critic", self.critic)
         real_score, fake_score = side.real_scores.mean(), side.fake_scores.mean()
         self._measure("real_score", real_score)
         self._measure("fake_score", fake_score)
         self._measure("score_gap", real_score - fake_score)
         self.critic_steps += 1
         self._last_real = real
+        return torch.stack(list(parts.values())).sum()
 
-    def _generator_gradients(self) -> None:
+    def _generator_loss(self) -> Tensor:
+        """Return the generator's objective on new codes."""
         if self._last_real is None and self.objective.loss.generator_needs_real:
             self._last_real = self._real(self.batch_size)
-        self.generator_optimizer.zero_grad(set_to_none=True)
-        moving = [parameter for parameter in self.critic.parameters() if parameter.requires_grad]
-        for parameter in moving:
-            parameter.requires_grad_(False)
-        try:
-            codes = self._latent(self.batch_size)
-            fake = self._generate(codes)
-            parts = generator_side(
-                self.objective,
-                self._answer,
-                self._last_real,
-                fake,
-                generator=self._plain_generate,
-                codes=codes,
-                rng=self._rng,
-                step=self.steps - 1,
-                images=self._images,
-            )
-            for name, value in parts.items():
-                self._measure(f"generator_{name}", value)
-            torch.stack(list(parts.values())).sum().backward()
-        finally:
-            for parameter in moving:
-                parameter.requires_grad_(True)
-        self._measure_gradients("generator", self.generator)
+        codes = self._latent(self.batch_size)
+        fake = self._generate(codes)
+        parts = generator_side(
+            self.objective,
+            self._answer,
+            self._last_real,
+            fake,
+            generator=self._plain_generate,
+            codes=codes,
+            rng=self._rng,
+            step=self.steps - 1,
+            images=self._images,
+            attached=self._rule.second_order,
+        )
+        for name, value in parts.items():
+            self._measure(f"generator_{name}", value)
+        return torch.stack(list(parts.values())).sum()
 
     def _measure(self, name: str, value: Tensor) -> None:
         value = value.detach()
@@ -258,10 +307,7 @@ class Step:
         }
         if shared:
             raise InputError(f"the critic and the generator share {len(shared)} parameters: each needs its own")
-        for player, network, optimizer in (
-            ("critic", self.critic, self.critic_optimizer),
-            ("generator", self.generator, self.generator_optimizer),
-        ):
+        for player, network, optimizer in self._players:
             moved = {id(each) for group in optimizer.param_groups for each in group["params"] if each.requires_grad}
             if moved != {id(parameter) for parameter in network.parameters() if parameter.requires_grad}:
                 raise InputError(f"the {player}'s optimizer does not hold exactly the {player}'s trained parameters")

@@ -1,0 +1,161 @@
+"""A run as a game of one fixed batch, for ``games.Field``: what its two networks would do next, and how fast."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from adversarium.data import Latent, Source, open_data, open_stream
+from adversarium.errors import InputError
+from adversarium.games import Game
+from adversarium.nets import parts_of
+from adversarium.train.build import build, known, resolve
+from adversarium.train.checkpoint import load_newest
+from adversarium.train.folder import RunFolder
+from adversarium.train.objective import critic_side, generator_side, modules_of
+from adversarium.types import AnyPenalty, Objective, Term
+
+_DATA, _CODES = 101, 102  # seeds of the batch, apart from those of training
+
+
+def game_of(
+    generator: nn.Module,
+    critic: nn.Module,
+    objective: Objective,
+    real: Tensor,
+    codes: Tensor,
+    *,
+    images: int = 0,
+) -> Game:
+    """Return the game that two networks play on one batch: the same two functions of the weights at every call.
+
+    Networks and objective are copied, so that looking changes nothing. Batch norm uses the batch's statistics, as in
+    training; spectral norms and moving averages stand still; dropout and penalties draw the same numbers each time.
+    Lazy terms and fractions count in full, at every call.
+
+    Args:
+        generator: codes to samples.
+        critic: samples to scores.
+        objective: what the two minimise. Terms that need the codes are left out of the critic's side.
+        real: ``[B, ...]``.
+        codes: ``[B, latent_dim]``.
+        images: how many images the critic has been shown, for annealed weights.
+
+    Raises:
+        InputError: critic terms that need the codes, which cut the graph to the generator.
+    """
+    if objective.critic_latent_terms:
+        names = ", ".join(term.name for term in objective.critic_latent_terms)
+        raise InputError(f"the critic has terms of the codes ({names}), whose graph to the generator is cut")
+    generator, critic = (_standing(copy.deepcopy(each)) for each in (generator, critic))
+    objective = _in_full(copy.deepcopy(objective))
+    for part in modules_of(objective).values():
+        part.to(real.device).eval()
+    joint = "batch_norm" not in parts_of(critic)
+
+    devices = [real.device] if real.is_cuda else []
+
+    def critic_loss() -> Tensor:
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(0)  # for dropout
+            rng, fake = torch.Generator().manual_seed(0), generator(codes)
+            side = critic_side(objective, critic, real, fake, rng, images=images, joint=joint, attached=True)
+        return torch.stack(list(side.parts.values())).sum()
+
+    def generator_loss() -> Tensor:
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(0)
+            rng, fake = torch.Generator().manual_seed(0), generator(codes)
+            parts = generator_side(
+                objective,
+                critic,
+                real,
+                fake,
+                generator=generator,
+                codes=codes,
+                rng=rng,
+                images=images,
+                attached=True,
+            )
+        return torch.stack(list(parts.values())).sum()
+
+    return Game(
+        critic=tuple(each for each in critic.parameters() if each.requires_grad),
+        generator=tuple(each for each in generator.parameters() if each.requires_grad),
+        critic_loss=critic_loss,
+        generator_loss=generator_loss,
+    )
+
+
+def run_game(
+    path: Path,
+    batch: int = 256,
+    *,
+    source: Source | None = None,
+    device: str = "auto",
+    dtype: torch.dtype = torch.float64,
+    on_decode: Callable[[int, int], None] = lambda done, total: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Game:
+    """Return the game of a run's newest whole checkpoint on one batch of its data, as in :func:`game_of`.
+
+    The generator is the one in training, not its average.
+
+    Args:
+        path: the run's folder.
+        batch: real samples and codes in the batch.
+        source: the data, where they are not what the run's configuration names.
+        device: where to evaluate.
+        dtype: of weights and samples; second derivatives are worth the double precision.
+        on_decode: called while image files are decoded, with how many are done and how many there are.
+        warn: called with a sentence for each damaged checkpoint that was passed over.
+
+    Raises:
+        InputError: no usable run or checkpoint, or data that have changed; whatever :func:`game_of` refuses.
+    """
+    if batch < 2:
+        raise InputError(f"batch is {batch}: wanted at least 2")
+    folder = RunFolder.open(path)
+    config = resolve(dataclasses.replace(folder.config(), device=device, compile=False), folder.codec())
+    found, problems = load_newest(folder.checkpoints)
+    for problem in problems:
+        warn(f"{problem}; using {found.path.name}")
+    source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
+    folder.check_data(source)
+    training = build(config, source)
+    training.restore(found)
+    where = torch.device(config.device)
+    real = open_stream(source, batch_size=batch, seed=_DATA, device=where).next(batch).samples
+    codes = Latent(known(config.latent_dim), _CODES, where).next(batch)
+    return game_of(
+        training.step.generator.to(dtype),
+        training.step.critic.to(dtype),
+        training.step.objective,
+        real.to(dtype),
+        codes.to(dtype),
+        images=found.counters["images"],
+    )
+
+
+def _standing(network: nn.Module) -> nn.Module:
+    """Return a network in training mode whose parametrisations (power iterations) stand still."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, parametrize.ParametrizationList):
+            module.eval()
+    return network
+
+
+def _in_full(objective: Objective) -> Objective:
+    """Return an objective whose terms count at every call, on the whole batch."""
+
+    def full(terms: tuple[Term[AnyPenalty], ...]) -> tuple[Term[AnyPenalty], ...]:
+        return tuple(dataclasses.replace(term, every=1, fraction=1.0) for term in terms)
+
+    return dataclasses.replace(
+        objective, critic_terms=full(objective.critic_terms), generator_terms=full(objective.generator_terms)
+    )
