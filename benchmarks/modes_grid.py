@@ -17,26 +17,16 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
+from _modes import SAMPLES, reached
 
 from adversarium.config import TrainConfig
-from adversarium.data import open_data
+from adversarium.data.toys import grid
 from adversarium.train.build import build, resolve
-
-SAMPLES = 2500
-
-
-def modes_of(samples: torch.Tensor) -> tuple[int, float]:
-    """Return how many of the 25 modes have a sample of high quality, and the share of such samples."""
-    axis = torch.arange(-4.0, 5.0, 2.0)
-    centres = torch.cartesian_prod(axis, axis)
-    distance, nearest = torch.cdist(samples, centres).min(dim=1)
-    good = distance < 3 * 0.05
-    return len(nearest[good].unique()), float(good.float().mean())
 
 
 def run(seed: int, fraction: float, options: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
-    source = open_data("grid")
+    source = grid()
     config = resolve(TrainConfig(data="grid", seed=seed, penalty_fraction=fraction, **options), source.codec)
     training = build(config, source)
     images = 0
@@ -44,9 +34,9 @@ def run(seed: int, fraction: float, options: dict[str, Any]) -> dict[str, Any]:
         images = training.move(images)
     codes = torch.randn(SAMPLES, config.latent_dim, generator=torch.Generator().manual_seed(1000 + seed))
     with torch.no_grad():
-        samples = training.codec.decode(training.ema.module.eval()(codes))
-    modes, quality = modes_of(torch.as_tensor(samples))
-    return {"fraction": fraction, "seed": seed, "modes": modes, "high_quality": round(quality, 4)}
+        samples = training.codec.decode(training.average.module.eval()(codes))
+    found = reached(torch.as_tensor(samples), source)
+    return {"fraction": fraction, "seed": seed, "modes": found.modes, "high_quality": round(found.high_quality, 4)}
 
 
 def main() -> int:

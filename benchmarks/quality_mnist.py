@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -67,6 +68,30 @@ def test_accuracy(model: nn.Module) -> float:
     return float((found == torch.from_numpy(test.labels)).double().mean())
 
 
+def judge(folder: Path, kept: Path) -> nn.Module:
+    """Return the classifier: the one kept in a file, or trained now and kept there."""
+    model = classifier().eval()
+    if kept.exists():
+        model.load_state_dict(safetensors.torch.load_file(kept))
+    else:
+        model = train_classifier(folder)
+        safetensors.torch.save_file(model.state_dict(), kept)
+    accuracy = test_accuracy(model)
+    print(json.dumps({"classifier_test_accuracy": accuracy}), file=sys.stderr)
+    assert accuracy >= 0.985, "the classifier is not good enough to judge"
+    return model
+
+
+def class_shares(found: Tensor) -> Tensor:
+    """Return the share of each class, from probabilities ``[N, 10]``."""
+    return torch.bincount(found.argmax(1), minlength=10).double() / len(found)
+
+
+def sure_share(found: Tensor) -> float:
+    """Return the share of samples that the classifier is more than 0.9 sure of, from probabilities ``[N, 10]``."""
+    return float((found.max(1).values > 0.9).double().mean())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path)
@@ -75,23 +100,14 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    kept = options.classifier or Path("classifier.safetensors")
-    if kept.exists():
-        model = classifier().eval()
-        model.load_state_dict(safetensors.torch.load_file(kept))
-    else:
-        model = train_classifier(options.mnist)
-        safetensors.torch.save_file(model.state_dict(), kept)
-    accuracy = test_accuracy(model)
-    print(json.dumps({"classifier_test_accuracy": accuracy}))
-    assert accuracy >= 0.985, "the classifier is not good enough to judge"
+    model = judge(options.mnist, options.classifier or Path("classifier.safetensors"))
     for run in options.runs:
         found = probabilities(model, torch.from_numpy(sample_run(load_generator(run), options.n, options.seed)))
-        shares = torch.bincount(found.argmax(1), minlength=10).double() / len(found)
-        result = {
+        shares = class_shares(found)
+        result: dict[str, Any] = {
             "run": str(run),
             "smallest_class_share": round(float(shares.min()), 4),
-            "sure_share": round(float((found.max(1).values > 0.9).double().mean()), 4),
+            "sure_share": round(sure_share(found), 4),
             "class_entropy": round(float(-(shares.clamp_min(1e-12).log() * shares).sum()), 4),
             "shares": [round(share, 3) for share in shares.tolist()],
         }
