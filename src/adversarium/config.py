@@ -64,16 +64,24 @@ class TrainConfig:
     batch_size: int = _option(64, "samples in a batch")
     game: str | None = _option(
         None,
-        "how the players move: extragradient, 'lookahead(k=10)', ... (adversarium list games; default: the preset's)",
+        "how the players move: extragradient, 'lookahead(k=10)', ... (adversarium list games); replaces the preset's "
+        "whole rule, its critic steps too (default: the preset's)",
     )
-    n_critic: int | None = _option(None, "critic steps per generator step, of the rule alternating")
+    n_critic: int | None = _option(
+        None, "critic steps per generator step, of the rule alternating (default: the preset's, or with --game 1)"
+    )
     optimizer: str | None = _option(
         None, "both players' optimizer: sgd, adam, amsgrad or rmsprop (default: the preset's)"
     )
     beta1: float | None = _option(
-        None, "its first beta, or sgd's momentum, of both players; may be negative (default: the preset's)"
+        None,
+        "its first beta, or sgd's momentum, of both players; may be negative (default: the preset's, or with another "
+        "--optimizer 0)",
     )
-    beta2: float | None = _option(None, "its second beta, or rmsprop's smoothing constant (default: the preset's)")
+    beta2: float | None = _option(
+        None,
+        "its second beta, or rmsprop's smoothing constant (default: the preset's; with another --optimizer torch's)",
+    )
     critic_learning_rate: float | None = _option(
         None, "the critic's learning rate (default: the preset's; two different ones are TTUR, arXiv:1706.08500)"
     )
@@ -139,8 +147,10 @@ def _require_number(name: str, value: float | None, fits: Callable[[float], bool
     if value is not None and whole and not isinstance(value, int):
         raise InputError(f"{name} is {value}: wanted a whole number")
     # an int may be too large for any float, and for torch
-    if value is not None and not (abs(value) < 2**63 and fits(value)):
+    if value is not None and not fits(value):
         raise InputError(f"{name} is {value}: wanted {wanted}")
+    if value is not None and not abs(value) < 2**63:
+        raise InputError(f"{name} is {value}: wanted {wanted}, below 2^63")
 
 
 FIELDS = {each.name: each for each in dataclasses.fields(TrainConfig)}

@@ -52,7 +52,7 @@ def test_what_a_preset_excludes_is_left_out(preset: str, critic: bool, generator
         {},
         {"n_critic": 3},
         {"game": "lookahead(k=3, inner=alternating(n_critic=2))"},
-        {"optimizer": "sgd", "beta1": -0.5, "critic_learning_rate": 0.1},
+        {"optimizer": "sgd", "beta1": -0.5, "critic_learning_rate": 0.1, "generator_learning_rate": 0.1},
         {"optimizer": "rmsprop"},
         {"optimizer": "amsgrad", "beta2": 0.9, "clip_gradient_norm": 1.0},
         {"decay": "linear", "critic_learning_rate": 0.1, "generator_learning_rate": 0.2},
@@ -93,6 +93,9 @@ def test_the_game_of_a_run(options: dict[str, object], game: str) -> None:
     assert found.step.critic_steps - before == make(game, "game", GAMES).critic_evaluations
 
 
+RATES = {"critic_learning_rate": 0.1, "generator_learning_rate": 0.1}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -103,10 +106,17 @@ def test_the_game_of_a_run(options: dict[str, object], game: str) -> None:
         ({"game": "alternating(n_critic=5)", "n_critic": 5}, "give it in one place"),
         ({"game": "proximal_point"}, "wants one fixed batch"),
         ({"game": "competitive"}, "add --optimizer sgd"),
-        ({"game": "competitive", "optimizer": "sgd", "beta1": 0.5}, "add --optimizer sgd (its beta1 is 0)"),
+        ({"game": "competitive", "optimizer": "sgd", "beta1": 0.5, **RATES}, "add --optimizer sgd (its beta1 is 0)"),
         ({"game": "consensus", "compile": True}, "leave --compile out"),
-        ({"optimizer": "sgd", "beta2": 0.9}, "beta2 is 0.9, and sgd has none"),
-        ({"optimizer": "rmsprop", "beta1": 0.9}, "beta1 is 0.9: rmsprop has none"),
+        ({"optimizer": "sgd", "beta2": 0.9, **RATES}, "beta2 is 0.9, and sgd has none: leave --beta2 out"),
+        ({"optimizer": "rmsprop", "beta1": 0.9}, "beta1 is 0.9, and rmsprop has none: leave --beta1 out"),
+        (
+            {"optimizer": "sgd", "critic_learning_rate": 0.1},
+            "nsgan's learning rates are for adam: add --critic-learning",
+        ),
+        ({"average": "uniform", "average_from_kimg": 9.0, "kimg": 9.0}, "average_from_kimg is 9.0, and the run ends at 9.0"),
+        ({"average": "none", "ema_rampup": 0.5}, "ema_rampup is 0.5, and average is 'none': it has none"),
+        ({"decay": "cosine", "kimg": 9.0, "decay_kimg": 8.0}, "nothing would move between the two"),
         (
             {"optimizer": "adma"},
             "optimizer is 'adma' (did you mean 'adam'?): wanted one of sgd, adam, amsgrad, rmsprop",
@@ -136,9 +146,11 @@ def test_two_learning_rates_decay_to_nothing_over_the_budget() -> None:
             set_progress(optimizer, settings, images)
             share = (1 + math.cos(math.pi * min(images / 2000, 1))) / 2
             assert optimizer.param_groups[0]["lr"] == pytest.approx(rate * share, abs=1e-12)
-    # a longer budget, asked for later, changes no schedule
+    # a longer budget, asked for later, would change no schedule, and train at a rate of 0
     longer = dataclasses.replace(found.config, kimg=5.0)
-    assert resolve(longer, found.codec).decay_kimg == 2.0
+    with pytest.raises(InputError, match=r"decay_kimg is 2\.0, and the run ends at 5\.0 kimg: nothing would move"):
+        resolve(longer, found.codec)
+    assert resolve(dataclasses.replace(found.config, kimg=1.0), found.codec).decay_kimg == 2.0
 
 
 def test_gradients_are_clipped_player_by_player() -> None:

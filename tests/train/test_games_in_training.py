@@ -136,9 +136,15 @@ def test_stopped_in_the_middle_of_a_period_and_continued_is_bit_equal(
 @pytest.mark.parametrize(
     "options",
     [
-        {"optimizer": "sgd", "beta1": -0.5, "clip_gradient_norm": 0.1},
-        {"optimizer": "amsgrad", "beta1": -0.3, "decay": "linear", "decay_kimg": 0.05},
-        {"optimizer": "rmsprop", "decay": "cosine", "decay_kimg": 0.04},
+        {
+            "optimizer": "sgd",
+            "beta1": -0.5,
+            "clip_gradient_norm": 0.1,
+            "critic_learning_rate": 1e-3,
+            "generator_learning_rate": 2e-3,
+        },
+        {"optimizer": "amsgrad", "beta1": -0.3, "decay": "linear", "kimg": 0.05},
+        {"optimizer": "rmsprop", "decay": "cosine", "kimg": 0.04},
         {"average": "uniform", "average_from_kimg": 0.01, "preset": "wgan-gp-extraadam"},
         {"average": "none", "preset": "wgan-gp", "game": "extragradient"},
     ],

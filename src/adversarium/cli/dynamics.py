@@ -35,6 +35,7 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse(arguments)
     if options.out is None and not options.json:
         options.out = DEFAULT_OUT
+    require(options.out is not None or not options.force, "--force is given, and with --json alone there is no figure")
     if options.out is not None:
         options.out = Path(options.out)
         _check_writable(options.out, force=options.force)
@@ -57,8 +58,14 @@ def _parser() -> Parser:
     parser.add_argument("run", metavar="RUN", nargs="?", help="a run's folder: look at its spectrum instead")
     parser.add_argument("--game", metavar="NAME", help=f"{', '.join(DEFAULTS)} (default: dirac)")
     parser.add_argument("--losses", metavar="LIST", help="or all; for dirac (default: nonsaturating,wasserstein)")
-    parser.add_argument("--penalties", metavar="LIST", help='such as "none,r1(gamma=0.3)", or all (default: none,r1)')
-    parser.add_argument("--rules", metavar="LIST", help=f'such as "lookahead(k=10)", or all (default: {rules})')
+    parser.add_argument(
+        "--penalties",
+        metavar="LIST",
+        help='such as "none,r1(gamma=0.3)", or all; for dirac and gaussian (default: none,r1)',
+    )
+    parser.add_argument(
+        "--rules", metavar="LIST", help=f'such as "lookahead(k=10)", or all (default: {rules}; one more for bilinear)'
+    )
     parser.add_argument("--spectrum", metavar="LIST", help="singular values, for bilinear (default: 1)")
     parser.add_argument("--step", type=float, metavar="H", help=f"both players' step (default: {PLAYED['step']})")
     parser.add_argument("--critic-step", type=float, metavar="H", help="the critic's (default: --step)")
@@ -81,6 +88,9 @@ def _parser() -> Parser:
 def _check_writable(out: Path, *, force: bool) -> None:
     require(out.suffix in (".png", ".pdf", ".svg"), f"--out {out}: wanted a name that ends in .png, .pdf or .svg")
     require(force or not out.exists(), f"--out {out}: exists already; take another name, or --force")
+    require(not out.is_dir(), f"--out {out}: is a folder; wanted the name of a file")
+    above = next(each for each in out.absolute().parents if each.exists())
+    require(above.is_dir(), f"--out {out}: {above} is not a folder")
 
 
 def _refuse(options: Any, names: Iterable[str]) -> None:
@@ -130,6 +140,8 @@ def _show(options: Any) -> int:
             for setting in shown
         ]
         caption = "eigenvalues: the upper half plane, which the lower mirrors; inside the unit circle a rule attracts"
+        if any(row.period > 1 for row in found.rows):
+            caption += "; of k steps: the k-th root, at its smallest angle"
         write_portraits(options.out, portraits, _title(question), f"{caption}; {left}" if left else caption)
     if options.json:
         print(_json(_document(found, question, options.out)))
@@ -233,7 +245,7 @@ def _progress(done: int, whole: int) -> None:
 
 def _spectrum_of_run(path: Path, options: Any) -> int:
     require(options.eigenvalues >= 1, f"--eigenvalues {options.eigenvalues}: wanted a whole number, at least 1")
-    require(options.batch >= 1, f"--batch {options.batch}: wanted a whole number, at least 1")
+    require(options.batch >= 2, f"--batch {options.batch}: wanted a whole number, at least 2")
     from adversarium.cli.dynamics_figure import write_spectrum
     from adversarium.games.field import spectrum
     from adversarium.train.spectrum import run_game

@@ -222,7 +222,7 @@ def answer(question: Question, progress: Callable[[int, int], None] = lambda don
 
 def _leave_out(what: str, error: InputError, asked: bool, left_out: list[tuple[str, str]]) -> None:
     if asked:
-        raise InputError(f"{what}: {error}") from error
+        raise InputError(f"{what}: {error}" if what else str(error)) from error
     left_out.append((what, str(error)))
 
 
@@ -304,7 +304,9 @@ def _row(setting: Setting, name: str, rule: GameRule, question: Question) -> Row
         simulate(rule, toy, optimizers, toy.equilibrium + distance * direction, steps)
         for distance, steps in ((NEAR, count), (question.start, question.count))
     )
-    return Row(setting=setting, rule=name, period=rule.period, prediction=prediction, near=near, far=far)
+    row = Row(setting=setting, rule=name, period=rule.period, prediction=prediction, near=near, far=far)
+    require(not row.seen.stopped, row.seen.stopped)
+    return row
 
 
 def _steps_to_judge(prediction: Prediction, period: int) -> int:

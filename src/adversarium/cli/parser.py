@@ -1,6 +1,7 @@
 """An argument parser whose mistakes are ours to report, with the nearest valid option."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -12,6 +13,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, command: str, description: str) -> None:
         super().__init__(prog=f"adversarium {command}", description=description, allow_abbrev=False)
+        self._negative_number_matcher = re.compile(r"^-(\d|\.\d)[\d.e+-]*$")  # argparse's own knows no -5e-1
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse would print."""

@@ -10,6 +10,19 @@ from adversarium.cli.parser import Parser
 from adversarium.config import BUDGETS, DEFAULT_KIMG, FIELDS, field_type, from_mapping, read_config
 from adversarium.errors import InputError
 
+_WORKED_OUT = {
+    "preset": (
+        *("game", "n_critic", "optimizer", "beta1", "beta2", "critic_learning_rate", "generator_learning_rate"),
+        *("network", "width", "critic_batch_norm", "generator_batch_norm"),
+    ),
+    "optimizer": ("beta1", "beta2"),
+    "game": ("n_critic",),
+    "n_critic": ("game",),
+    "network": ("width", "critic_batch_norm", "generator_batch_norm"),
+    "kimg": ("decay_kimg",),
+}
+"""Options that a run works out from others: what a saved value of theirs gives way to."""
+
 
 def run(arguments: Sequence[str]) -> int:
     """Train a new run, or resume one."""
@@ -19,6 +32,10 @@ def run(arguments: Sequence[str]) -> int:
     if resumed is not None:
         return _resume(Path(resumed), options, file)
     values = {**(read_config(Path(file)) if file else {})}
+    if file and Path(file).with_name("run.json").exists():
+        # a run's own options hold what was worked out from a few of them: it follows when those are given anew
+        worked_out = {name for given in options for name in _WORKED_OUT.get(given, ())}
+        values = {name: value for name, value in values.items() if name not in worked_out}
     if any(name in options for name in BUDGETS):
         values = {name: value for name, value in values.items() if name not in BUDGETS}
     config = from_mapping({**values, **options}, file or "the command line")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 
-from adversarium.errors import require
+from adversarium.errors import InputError, require
 from adversarium.games.game import Game
 from adversarium.games.toys import Toy
 from adversarium.types import GameRule
@@ -55,11 +55,12 @@ class Trajectory:
     """A game played: ``positions [T + 1, n]`` and ``distances [T + 1]`` from the nearest equilibrium.
 
     Both are NaN from the step on at which the game left the finite numbers, or a rule that solves for its step found
-    none.
+    none: ``stopped`` then says why, and is empty otherwise.
     """
 
     positions: Tensor
     distances: Tensor
+    stopped: str = ""
 
 
 def descent(critic_step: float, generator_step: float | None = None, momentum: float = 0.0) -> Optimizers:
@@ -113,7 +114,8 @@ def predict(rule: GameRule, toy: Toy, optimizers: Optimizers) -> Prediction:
     """Say what the rule does near the equilibrium, by the spectrum of its update.
 
     Raises:
-        InputError: optimizers that are not differentiable at any equilibrium, see :func:`update_jacobian`.
+        InputError: optimizers that are not differentiable at any equilibrium, see :func:`update_jacobian`; a rule that
+            solves for its step and finds none.
     """
     jacobian = _measured(rule, toy, optimizers)
     if jacobian is None:
@@ -136,6 +138,7 @@ def simulate(rule: GameRule, toy: Toy, optimizers: Optimizers, start: Tensor, st
     require(start.shape == wanted, f"start has shape {list(start.shape)}: wanted {list(wanted)}, as the equilibrium")
     positions = torch.full((steps + 1, *wanted), math.nan, dtype=torch.float64)
     distances = torch.full((steps + 1,), math.nan, dtype=torch.float64)
+    stopped = ""
     with _left_as_it_was(toy.game):
         toy.game.move_to(start)
         pair, closures = optimizers(toy.game), toy.game.closures(rule)
@@ -143,13 +146,14 @@ def simulate(rule: GameRule, toy: Toy, optimizers: Optimizers, start: Tensor, st
             if step:
                 try:
                     rule(*closures, *pair)
-                except ArithmeticError:  # a rule that solves for its step found none
+                except ArithmeticError as error:
+                    stopped = f"{rule.name} found no step {step}: {error}"
                     break
             position = toy.game.position()
             if not position.isfinite().all() or not math.isfinite(distance := toy.distance(position)):
                 break
             positions[step], distances[step] = position, distance
-    return Trajectory(positions=positions, distances=distances)
+    return Trajectory(positions=positions, distances=distances, stopped=stopped)
 
 
 def observe(trajectory: Trajectory, tolerance: float = 1e-4) -> Verdict:
@@ -162,9 +166,11 @@ def observe(trajectory: Trajectory, tolerance: float = 1e-4) -> Verdict:
     circles. Start so close that the game is linear, and let it run for some turns.
 
     Raises:
-        InputError: a game of fewer than 8 steps, or one that starts at an equilibrium.
+        InputError: a game of fewer than 8 steps, or one that starts at an equilibrium; one that its rule could not
+            go on with.
     """
     distances = trajectory.distances
+    require(not trajectory.stopped, f"the game cannot be judged: {trajectory.stopped}")
     require(len(distances) > 8, f"the trajectory has {len(distances) - 1} steps: wanted at least 8")
     require(bool(distances[0] > 0), f"the first distance is {float(distances[0])}: wanted a start off the equilibrium")
     shares = distances / distances[0]
@@ -187,7 +193,7 @@ def observe(trajectory: Trajectory, tolerance: float = 1e-4) -> Verdict:
 
 def _measured(rule: GameRule, toy: Toy, optimizers: Optimizers) -> Tensor | None:
     """Return the Jacobian of one period, or None where it has none."""
-    with _left_as_it_was(toy.game):
+    with _left_as_it_was(toy.game), _refusing(rule):
         toy.game.move_to(toy.equilibrium)
         update = _Period(rule, toy.game, optimizers)
         origin = update.state()
@@ -207,6 +213,14 @@ def _measured(rule: GameRule, toy: Toy, optimizers: Optimizers) -> Tensor | None
         error = (changes - ways @ jacobian.T).abs().max()
         moving = (jacobian - torch.eye(count)).abs().max()
         return jacobian if error < 1e-4 * moving + 1e-8 else None
+
+
+@contextmanager
+def _refusing(rule: GameRule) -> Iterator[None]:
+    try:
+        yield
+    except ArithmeticError as error:
+        raise InputError(f"{rule.name} found no step near the equilibrium: {error}") from error
 
 
 class _Period:

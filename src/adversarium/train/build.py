@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adversarium.config import BUDGETS, DEFAULT_KIMG, TrainConfig, with_budget
+from adversarium.config import BUDGETS, DEFAULT_KIMG, FIELDS, TrainConfig, with_budget
 from adversarium.data import Codec, Latent, Source, Stream, open_stream
 from adversarium.errors import InputError, lookup
 from adversarium.games import GAMES
@@ -109,6 +109,11 @@ def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
             raise InputError(f"{name} is {getattr(config, name)}, and {config.preset} has no penalty")
     if config.average_from_kimg and config.average != "uniform":
         raise InputError(f"average_from_kimg is {config.average_from_kimg}, and average is {config.average!r}")
+    if config.kimg is not None and 0 < config.kimg <= config.average_from_kimg:
+        raise InputError(f"average_from_kimg is {config.average_from_kimg}, and the run ends at {config.kimg} kimg")
+    for name in ("ema_half_life_kimg", "ema_rampup"):
+        if config.average != "ema" and getattr(config, name) != FIELDS[name].default:
+            raise InputError(f"{name} is {getattr(config, name)}, and average is {config.average!r}: it has none")
     if config.anneal_kimg is not None and not any(isinstance(value, Anneal) for value in scheduled):
         raise InputError(f"anneal_kimg is {config.anneal_kimg}, and {config.preset} anneals nothing")
 
@@ -194,7 +199,10 @@ class Training:
         for option, value in self.identity().items():
             if option in _OF_LATE and option not in checkpoint.counters:
                 continue
-            if (saved := checkpoint.counters.get(option)) != value:
+            saved = checkpoint.counters.get(option)
+            if option == "game" and isinstance(saved, str):
+                saved = written(make(saved, "game", GAMES))  # a rule may have got a new argument since
+            if saved != value:
                 raise InputError(f"{checkpoint.path}: holds another run: {option} is {saved!r}, and here {value!r}")
         for name, module in (
             ("generator", self.step.generator),

@@ -173,7 +173,7 @@ def _run(
             f"at step {training.step.steps}; go on from the last checkpoint with: "
             f"adversarium train --resume {folder.path}"
         ) from None
-    except (NonFiniteError, OSError) as error:
+    except (ArithmeticError, OSError) as error:  # NonFiniteError, or a rule that found no step
         kept = checkpoint.newest_first(folder.checkpoints)
         what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
         where = f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"

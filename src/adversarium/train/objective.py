@@ -66,6 +66,11 @@ class _Slopes:
     squared: bool
     attached: bool
 
+    @property
+    def how(self) -> dict[str, bool]:
+        """How the shared slopes are asked for."""
+        return {"attached": self.attached, "squared": self.squared}
+
 
 Evaluated = tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]
 """The loss, real scores, fake scores, and the means of the shared and of the placed penalties."""
@@ -322,10 +327,9 @@ def _joint(critic: Critic, real: Tensor, fake: Tensor, wanted: _Slopes) -> tuple
     n_real, n_fake = wanted.real_rows, wanted.fake_rows
     steep, plain = torch.cat([real[:n_real], fake[:n_fake]]), torch.cat([real[n_real:], fake[n_fake:]])
     slopes = real.new_empty(0)
-    how = {"attached": wanted.attached, "squared": wanted.squared}
     pieces = []
     if len(steep):
-        scores, slopes = scores_and_slope(critic, steep, wanted.method, **how)
+        scores, slopes = scores_and_slope(critic, steep, wanted.method, **wanted.how)
         pieces.append(wide(scores))
     if len(plain):
         pieces.append(wide(critic(plain)))
@@ -337,13 +341,12 @@ def _joint(critic: Critic, real: Tensor, fake: Tensor, wanted: _Slopes) -> tuple
 
 def _apart(critic: Critic, samples: Tensor, n: int, wanted: _Slopes) -> tuple[Tensor, Tensor]:
     """Return one side's scores, and the slopes at its first rows."""
-    how = {"attached": wanted.attached, "squared": wanted.squared}
     if n == len(samples):
-        scores, slopes = scores_and_slope(critic, samples, wanted.method, **how)
+        scores, slopes = scores_and_slope(critic, samples, wanted.method, **wanted.how)
         return wide(scores), slopes
     if n == 0:
         return wide(critic(samples)), samples.new_empty(0)
-    return wide(critic(samples)), slope(critic, samples[:n], wanted.method, **how)
+    return wide(critic(samples)), slope(critic, samples[:n], wanted.method, **wanted.how)
 
 
 def _rows(term: Term[Any], samples: Tensor) -> int:

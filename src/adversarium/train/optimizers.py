@@ -36,7 +36,14 @@ def _configured(
     if kind != published.kind and not (kind in _ADAMS and published.kind in _ADAMS):
         # another optimizer's constants mean something else: no momentum, and torch's own
         beta1, beta2 = 0.0, 0.99 if kind == "rmsprop" else 0.999
-    require(config.beta2 is None or kind != "sgd", f"beta2 is {config.beta2}, and sgd has none ({player})")
+    require(config.beta2 is None or kind != "sgd", f"beta2 is {config.beta2}, and sgd has none: leave --beta2 out")
+    none = config.beta1 in (None, 0.0) or kind != "rmsprop"
+    require(none, f"beta1 is {config.beta1}, and rmsprop has none: leave --beta1 out")
+    require(
+        given_rate is not None or kind == published.kind or kind != "sgd",
+        f"optimizer is sgd, and {config.preset}'s learning rates are for {published.kind}: add "
+        "--critic-learning-rate and --generator-learning-rate",
+    )
     rate = paced(published.learning_rate, config) if given_rate is None else given_rate
     if config.decay is not None:
         assert config.decay_kimg is not None
@@ -68,6 +75,11 @@ def decay_kimg(config: TrainConfig) -> float | None:
     require(
         found is not None,
         f"decay is {config.decay!r}, and the budget is not in kimg: add --decay-kimg, over how many thousand images",
+    )
+    assert found is not None
+    require(
+        config.kimg is None or config.kimg <= found,
+        f"decay_kimg is {found}, and the run ends at {config.kimg} kimg: nothing would move between the two",
     )
     return found
 

@@ -40,7 +40,7 @@ def game_of(
     Args:
         generator: codes to samples.
         critic: samples to scores.
-        objective: what the two minimise. Terms that need the codes are left out of the critic's side.
+        objective: what the two minimise.
         real: ``[B, ...]``.
         codes: ``[B, latent_dim]``.
         images: how many images the critic has been shown, for annealed weights.
@@ -126,9 +126,10 @@ def run_game(
         warn(f"{problem}; using {found.path.name}")
     source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
     folder.check_data(source)
-    training = build(config, source)
-    training.restore(found)
     where = torch.device(config.device)
+    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):  # both move torch's global streams
+        training = build(config, source)
+        training.restore(found)
     real = open_stream(source, batch_size=batch, seed=_DATA, device=where).next(batch).samples
     codes = Latent(known(config.latent_dim), _CODES, where).next(batch)
     return game_of(

@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,8 @@ class Step:
     equilibrium) belongs to the step, as ``step.objective``. A loss or gradient that is not finite raises before the
     optimizer uses it (on a GPU, which would have to wait for the answer, when :meth:`measurements` reads the
     numbers). A rule that differentiates twice gets losses with graphs through both networks instead of gradients;
-    critic terms that need the codes (``critic_latent_terms``) then still count as constant in the generator.
+    critic terms that need the codes (``critic_latent_terms``) then still count as constant in the generator, and the
+    gradient norms in the measurements are those of what the rule made.
 
     Args:
         generator: codes ``[B, latent_dim]`` to samples ``[B, ...]``.
@@ -163,6 +165,10 @@ class Step:
                 )
             critic_optimizer.register_step_post_hook(lambda *_, apply=constraint.apply: apply(self.critic))
         self._constraints = constraints
+        self._playing = False
+        if rule.second_order:  # the rule makes the gradients, and the optimizers are the first to see them
+            for player, network, optimizer in self._players:
+                optimizer.register_step_pre_hook(partial(self._measure_before, player, network))
 
     def __call__(self, images: int | None = None) -> None:
         """Move both players once, after ``images`` images (which annealed weights depend on).
@@ -171,10 +177,14 @@ class Step:
         """
         self._images = self.critic_steps * self.batch_size if images is None else images
         self.steps += 1
+        closures: tuple[Closure, Closure] = (self._critic_gradients, self._generator_gradients)
         if self._rule.second_order:
-            self._play_by_losses()
-        else:
-            self._play(self._critic_gradients, self._generator_gradients)
+            closures = (self._critic_loss, self._generator_loss)
+        self._playing = True
+        try:
+            self._rule(*closures, self.critic_optimizer, self.generator_optimizer)
+        finally:
+            self._playing = False
         for constraint in self._constraints:  # some rules move weights after the optimizer did
             constraint.apply(self.critic)
 
@@ -192,23 +202,6 @@ class Step:
             means[name] = float(values.mean())
         self._measured.clear()
         return means
-
-    def _play(self, critic: Closure, generator: Closure) -> None:
-        self._rule(critic, generator, self.critic_optimizer, self.generator_optimizer)
-
-    def _play_by_losses(self) -> None:
-        """Let the rule make the gradients, and look at them before the optimizers use them."""
-        hooks = [
-            optimizer.register_step_pre_hook(
-                lambda *_, of=player, network=network: self._measure_gradients(of, network)
-            )
-            for player, network, optimizer in self._players
-        ]
-        try:
-            self._play(self._critic_loss, self._generator_loss)
-        finally:
-            for hook in hooks:
-                hook.remove()
 
     def _critic_gradients(self) -> None:
         self.critic_optimizer.zero_grad(set_to_none=True)
@@ -292,6 +285,10 @@ class Step:
         if self._device.type == "cpu" and not math.isfinite(value):
             raise NonFiniteError(name, self.steps, float(value))
         self._measured.setdefault(name, []).append((self.steps, value))
+
+    def _measure_before(self, player: str, network: nn.Module, *_: object) -> None:
+        if self._playing:  # the optimizer may by now be another step's
+            self._measure_gradients(player, network)
 
     def _measure_gradients(self, player: str, network: nn.Module) -> None:
         gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
