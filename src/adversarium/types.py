@@ -282,8 +282,9 @@ Closure = Callable[[], Tensor | None]
 """Evaluate one player's objective at the weights of the moment, on a fresh batch.
 
 For most rules it fills the ``.grad`` of that player's parameters and leaves the other's alone; what it returns is not
-read. For a rule with
-``second_order`` it returns the player's loss, a number with its graph to *both* players' weights, and fills nothing.
+read. For a rule with ``second_order`` it returns the player's loss, a number with its graph to *both* players'
+weights, and fills nothing; such rules differentiate by ``torch.autograd.grad``, which ``DistributedDataParallel`` does
+not see, and play in one process.
 """
 
 Play = Callable[[Closure, Closure, torch.optim.Optimizer, torch.optim.Optimizer], None]

@@ -16,7 +16,9 @@ from adversarium.data.toys import ring
 from adversarium.errors import InputError
 from adversarium.games import Game, NotConverged, path_angle
 from adversarium.games import field as field_module
+from adversarium.games._arnoldi import Which, arranged
 from adversarium.games.field import Field, Stability, spectrum, stability
+from adversarium.games.toys import bilinear
 from adversarium.losses import LOSSES, nonsaturating
 from adversarium.nets import mlp
 
@@ -511,3 +513,29 @@ def test_what_does_not_fit_is_refused():
 def test_scipy_waits_until_it_is_needed():
     code = "import sys, adversarium.games; print('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("which", ["LM", "LR"])
+def test_pairs_of_equal_size_stay_together(which: Which):
+    bilinear_twice = bilinear((1.0, 1.0)).game
+    assert Field(bilinear_twice).eigenvalues(1, which).tolist() == pytest.approx([1j, -1j])
+    assert Field(bilinear_twice).eigenvalues(3, which).tolist() == pytest.approx([1j, -1j, 1j, -1j])
+    ties = torch.tensor([1 + 2j, -1 + 2j, 1 - 2j, -1 - 2j], dtype=torch.complex128)
+    for k in (1, 2, 3, 4):
+        found = arranged(ties, k, which).tolist()
+        assert len(found) == k + k % 2
+        assert [each.conjugate() for each in found[::2]] == found[1::2]
+
+
+def test_a_large_game_that_is_a_multiple_of_the_identity_attracts():
+    psi, theta = (torch.randn(150, dtype=torch.float64).requires_grad_() for _ in range(2))
+    game = Game(
+        critic=(psi,),
+        generator=(theta,),
+        critic_loss=lambda: psi.square().sum() / 2,
+        generator_loss=lambda: theta.square().sum() / 2,
+    )
+    found = spectrum(game, 3)
+    assert found.stability.verdict == "attracts"
+    assert found.stability.largest_stable_step == pytest.approx(2.0)
+    assert found.eigenvalues.tolist() == pytest.approx([-1.0] * 3)

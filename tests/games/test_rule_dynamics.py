@@ -253,7 +253,9 @@ def test_a_path_ends_where_the_numbers_do(name: str):
     assert 0 < ended < 21
     assert path.positions[:ended].isfinite().all()
     assert path.positions[ended:].isnan().all()
-    assert observe(path) == "repels"
+    assert bool(path.stopped) == (name == "proximal_point")  # the other's numbers end by themselves
+    if not path.stopped:
+        assert observe(path) == "repels"
 
 
 def test_a_start_of_another_shape_is_refused():
@@ -319,3 +321,41 @@ def test_what_is_predicted_is_seen(name: str, seed: int):
     assert abs(math.log(prediction.radius)) > 2e-3
     start = toy.equilibrium + 1e-4 * torch.randn(4, generator=rng, dtype=torch.float64)
     assert observe(simulate(rule, toy, descent(h), start, 48), 1e-3) == prediction.verdict
+
+
+def cubed(bend: float, kink: float) -> Toy:
+    """Return the bilinear game with a force on the critic that bends, or has a kink, at the equilibrium."""
+    psi, theta = (torch.zeros(1, dtype=torch.float64).requires_grad_() for _ in range(2))
+    game = Game(
+        critic=(psi,),
+        generator=(theta,),
+        critic_loss=lambda: (psi * theta + bend * psi**3 + kink * psi * psi.abs()).sum(),
+        generator_loss=lambda: (-psi * theta).sum(),
+    )
+    return Toy(
+        name="cubed", game=game, equilibrium=torch.zeros(2, dtype=torch.float64), distance=lambda z: float(z.norm())
+    )
+
+
+def test_a_bend_is_no_kink():
+    rule, optimizers = GAMES["simultaneous"](), descent(0.3)
+    assert predict(rule, cubed(300.0, 0.0), optimizers).radius == pytest.approx(math.sqrt(1.09), abs=1e-6)
+    assert predict(rule, cubed(0.0, 1.0), optimizers).verdict == "no linearisation"
+
+
+def test_a_game_that_its_rule_cannot_go_on_with_is_not_judged():
+    toy, rule = (
+        dirac(LOSSES["nonsaturating"](), attached(PENALTIES["r1"]())),
+        GAMES["proximal_point"](max_iterations=2),
+    )
+    path = simulate(rule, toy, descent(0.3), toy.equilibrium + 0.5, 20)
+    assert "found no step" in path.stopped
+    with pytest.raises(InputError, match="cannot be judged: proximal_point found no step"):
+        observe(path)
+    with pytest.raises(InputError, match="proximal_point found no step near the equilibrium"):
+        predict(GAMES["proximal_point"](max_iterations=1), toy, descent(0.3))
+
+
+def test_a_game_that_came_close_and_left_was_repelled():
+    distances = torch.cat((torch.logspace(0, -7, 20), torch.logspace(-7, 6, 20))).double()
+    assert observe(Trajectory(positions=distances[:, None], distances=distances)) == "repels"

@@ -11,7 +11,7 @@ from torch.optim import SGD, Adam, Optimizer, RMSprop
 from waves import Waves
 
 from adversarium.errors import InputError
-from adversarium.games import Game, competitive, consensus, proximal_point, symplectic, unrolled
+from adversarium.games import GAMES, Game, competitive, consensus, proximal_point, symplectic, unrolled
 from adversarium.games._solve import flat, shaped
 from adversarium.losses import LOSSES
 from adversarium.penalties import PENALTIES, attached
@@ -508,3 +508,64 @@ def test_flat_vectors_and_shapes():
     tensors = [torch.randn(2, 3), torch.randn(()), torch.randn(4).float()]
     again = shaped(flat(tensors), tensors)
     assert all(one.equal(other) and one.dtype == other.dtype for one, other in zip(again, tensors, strict=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["consensus", "symplectic", "competitive", "unrolled", "proximal_point", "alternating"]
+)
+def test_a_weight_that_is_frozen_on_the_way_stays(name: str):
+    a, b, theta = (torch.full((1,), each).requires_grad_() for each in (1.0, 2.0, 3.0))
+    game = Game(
+        critic=(a, b),
+        generator=(theta,),
+        critic_loss=lambda: (a * theta + b.square() + a.square() * b).sum(),
+        generator_loss=lambda: (-a * theta * b).sum(),
+    )
+    optimizers = SGD([a, b], lr=0.1), SGD([theta], lr=0.1)
+    rule = GAMES[name]()
+    game.play(rule, *optimizers)
+    a.requires_grad_(False)
+    before, other = a.clone(), b.detach().clone()
+    game.play(rule, *optimizers)
+    assert torch.equal(a, before)
+    assert not torch.equal(b, other)
+
+
+def test_unrolling_refuses_a_closure_that_overwrites_its_batch():
+    """Hooks on saved tensors switch off autograd's own check, without which the answer would be silently wrong."""
+    psi, theta, batch = torch.ones(2).requires_grad_(), torch.ones(2).requires_grad_(), torch.zeros(2)
+    draws = torch.Generator().manual_seed(0)
+
+    def critic_loss() -> Tensor:
+        batch.copy_(torch.randn(2, generator=draws))
+        return ((psi * batch).square() * theta).sum()
+
+    game = Game(critic=(psi,), generator=(theta,), critic_loss=critic_loss, generator_loss=lambda: (psi * theta).sum())
+    before = game.position()
+    with pytest.raises(InputError, match="overwrote, in place"):
+        game.play(unrolled(3), SGD([psi], lr=0.1), SGD([theta], lr=0.1))
+    assert torch.equal(game.position(), before)
+
+
+def test_unrolling_goes_through_batch_norm_and_spectral_norm():
+    torch.manual_seed(0)
+    critic = nn.Sequential(
+        nn.utils.parametrizations.spectral_norm(nn.Linear(2, 4)), nn.BatchNorm1d(4), nn.LeakyReLU(0.2), nn.Linear(4, 1)
+    )
+    generator = nn.Linear(3, 2)
+    game = Game(
+        critic=tuple(critic.parameters()),
+        generator=tuple(generator.parameters()),
+        critic_loss=lambda: (critic(generator(torch.randn(8, 3))) - critic(torch.randn(8, 2))).mean(),
+        generator_loss=lambda: -critic(generator(torch.randn(8, 3))).mean(),
+    )
+    before = game.position()
+    game.play(unrolled(3), SGD(game.critic, lr=0.1), SGD(game.generator, lr=0.1))
+    assert not torch.equal(game.position(), before)
+
+
+@pytest.mark.parametrize("factory", [competitive, proximal_point])
+@pytest.mark.parametrize("tolerance", [0.0, 1.0, 2.0])
+def test_a_tolerance_that_accepts_anything_is_refused(factory: Callable[..., GameRule], tolerance: float):
+    with pytest.raises(InputError, match=f"tolerance is {tolerance}"):
+        factory(tolerance=tolerance)

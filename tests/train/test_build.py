@@ -114,7 +114,10 @@ RATES = {"critic_learning_rate": 0.1, "generator_learning_rate": 0.1}
             {"optimizer": "sgd", "critic_learning_rate": 0.1},
             "nsgan's learning rates are for adam: add --critic-learning",
         ),
-        ({"average": "uniform", "average_from_kimg": 9.0, "kimg": 9.0}, "average_from_kimg is 9.0, and the run ends at 9.0"),
+        (
+            {"average": "uniform", "average_from_kimg": 9.0, "kimg": 9.0},
+            "average_from_kimg is 9.0, and the run ends at 9.0",
+        ),
         ({"average": "none", "ema_rampup": 0.5}, "ema_rampup is 0.5, and average is 'none': it has none"),
         ({"decay": "cosine", "kimg": 9.0, "decay_kimg": 8.0}, "nothing would move between the two"),
         (

@@ -11,7 +11,7 @@ from adversarium.errors import InputError
 from adversarium.games import Game
 from adversarium.games.linearised import Linearised
 from adversarium.losses import nonsaturating
-from adversarium.penalties import r2, zcr_critic
+from adversarium.penalties import on_fraction, r2, zcr_critic
 from adversarium.train import train
 from adversarium.train.spectrum import game_of, run_game
 from adversarium.types import Objective, Term
@@ -98,3 +98,27 @@ def test_what_has_no_game_is_refused(tmp_path: Path) -> None:
         run_game(tmp_path, batch=1)
     with pytest.raises(InputError):
         run_game(tmp_path / "none")
+
+
+def test_fractions_of_any_kind_count_in_full() -> None:
+    (generator, critic), batch = networks(), torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator())
+    values = []
+    for penalty in (r2(), on_fraction(r2(), 0.2)):
+        objective = Objective(loss=nonsaturating(), critic_terms=(Term(name="r2", penalty=penalty),))
+        values.append(game_of(generator, critic, objective, batch[:, :2], batch[:, 2:]).critic_loss().detach())
+    assert torch.equal(*values)
+
+
+def test_looking_seeds_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    (generator, critic), batch = networks(), torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator())
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    game_of(generator, critic, Objective(loss=nonsaturating()), batch[:, :2], batch[:, 2:]).critic_loss()
+    assert seeded == []
+
+
+def test_a_spectral_norm_that_moves_at_every_call_is_refused() -> None:
+    generator, critic = networks()
+    torch.nn.utils.spectral_norm(critic[0])
+    with pytest.raises(InputError, match=r"0 has torch\.nn\.utils\.spectral_norm, which moves at every call"):
+        game_of(generator, critic, Objective(loss=nonsaturating()), torch.zeros(2, 2), torch.zeros(2, 3))

@@ -34,11 +34,14 @@ def arranged(eigenvalues: Tensor, k: int, which: Which) -> Tensor:
     The matrix is real: where half of a pair is missing or would be cut off, it is put back, and there are k + 1.
     """
     values: list[complex] = eigenvalues.tolist()
-    values += [each.conjugate() for each in values if each.imag and each.conjugate() not in values]
+    upper = [each for each in values if each.imag >= 0]
+    upper += [each.conjugate() for each in values if each.imag < 0 and each.conjugate() not in upper]
     size = abs if which == "LM" else lambda each: each.real
-    values.sort(key=lambda each: (-size(each), -abs(each.imag), -each.imag))
-    cut = k < len(values) and values[k - 1].imag > 0 and values[k] == values[k - 1].conjugate()
-    return torch.tensor(values[: k + cut], dtype=torch.complex128)
+    found: list[complex] = []
+    for each in sorted(upper, key=lambda each: (-size(each), -each.imag)):
+        if len(found) < k:
+            found += [each, each.conjugate()] if each.imag else [each]
+    return torch.tensor(found, dtype=torch.complex128)
 
 
 def leading(
@@ -58,7 +61,7 @@ def leading(
     Raises:
         NotConverged: after so many restarts.
     """
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs  # type: ignore[import-untyped]
+    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, LinearOperator, eigs  # type: ignore[import-untyped]
 
     size, dtype = len(start), np.dtype(np.float64 if start.dtype == torch.float64 else np.float32)
     scale = _scale(product, start)
@@ -66,7 +69,7 @@ def leading(
         return torch.zeros(k, dtype=torch.complex128)
     # ARPACK's tolerance is relative to |λ|. This shift makes it that to the largest one; it moves neither the order
     # of the real parts nor the space that is searched.
-    shift = scale if which == "LR" else 0.0
+    shift = 2 * scale if which == "LR" else 0.0  # twice: once may leave nothing of a multiple of the identity
 
     def shifted(vector: np.ndarray) -> np.ndarray:
         along = torch.from_numpy(vector.reshape(-1)).to(start)
@@ -94,6 +97,8 @@ def leading(
             f"restarts: {names}; wanted fewer eigenvalues, a larger tolerance or more restarts",
             partial,
         ) from error
+    except ArpackError as error:
+        raise InputError(f"Arnoldi's iteration gave up on the {k} eigenvalues ({which}): {error}") from error
     return arranged(_unshifted(found, shift), k, which)
 
 

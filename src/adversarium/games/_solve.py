@@ -38,7 +38,7 @@ def gmres(operator: Callable[[Tensor], Tensor], target: Tensor, tolerance: float
     """Solve operator(x) = target for x, ``[n]``, with any linear operator, by Saad and Schultz's GMRES of 1986.
 
     It ends at a residual of ``tolerance`` times the target's norm, or of ten times the dtype's precision where that is
-    more. Each iteration is one product.
+    more. Each iteration is one product, waits for a GPU, and keeps one more vector, up to ``RESTART`` of them.
 
     Raises:
         ArithmeticError: a residual that is larger after ``max_iterations``, or no number.
@@ -71,7 +71,8 @@ def gmres(operator: Callable[[Tensor], Tensor], target: Tensor, tolerance: float
             if beyond == 0:
                 break
             if count == len(basis):
-                basis = torch.cat([basis, torch.empty_like(basis)])
+                more = min(len(basis), RESTART + 1 - len(basis))
+                basis = torch.cat([basis, basis.new_empty(more, len(target))])
             basis[count] = image / beyond
         left -= len(best)
         solution = solution + best.to(target) @ basis[: len(best)]

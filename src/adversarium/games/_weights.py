@@ -56,8 +56,9 @@ def set_gradients(optimizer: torch.optim.Optimizer, values: Sequence[Tensor]) ->
     """Give each of an optimizer's weights a gradient, in the weight's memory layout.
 
     Fused kernels walk both side by side, and do not look. Autograd's gradients have that layout; sums of products with
-    second derivatives may not.
+    second derivatives may not. A weight that is no longer trained loses the gradient of its last step.
     """
+    optimizer.zero_grad(set_to_none=True)
     for each, value in zip(weights(optimizer), values, strict=True):
         value = value.detach()
         each.grad = value if value.stride() == each.stride() else torch.empty_like(each).copy_(value)

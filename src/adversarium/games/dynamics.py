@@ -28,9 +28,8 @@ Verdict = Literal["attracts", "circles", "repels", "no linearisation"]
 
 _WIDTH = 3e-5  # of the differences, in the weights' units
 _CLOSE = 1e-6  # where a smooth update is linear, in the weights' units
-_NEUTRAL = (
-    1e-7  # a radius closer to 1 is 1: the differences are good to about 1e-12, a double root to the root of that
-)
+# a radius closer to 1 is 1: the differences are good to about 1e-12, a double root to the root of that
+_NEUTRAL = 1e-6
 _NEAR, _FAR = 1e-6, 1e2  # shares of the first distance at which a game has arrived, or left
 
 
@@ -176,10 +175,10 @@ def observe(trajectory: Trajectory, tolerance: float = 1e-4) -> Verdict:
     shares = distances / distances[0]
     if not shares.isfinite().all():
         return "repels"
-    if shares.min() < _NEAR:
-        return "attracts"
     if shares[-1] > _FAR:
         return "repels"
+    if shares.min() < _NEAR:
+        return "attracts"
     quarter = len(shares) // 4
     window = torch.hann_window(quarter + 1, periodic=False, dtype=torch.float64)[1:]
     window = window / window.sum()
@@ -209,10 +208,16 @@ def _measured(rule: GameRule, toy: Toy, optimizers: Optimizers) -> Tensor | None
         jacobian = ((4 * slopes(_WIDTH) - slopes(2 * _WIDTH)) / 3).T @ basis
         # differentiable: whichever way one leaves, the change is the Jacobian's
         ways = torch.nn.functional.normalize(torch.randn(8, count, generator=rng, dtype=torch.float64))
-        changes = torch.stack([update(origin + _CLOSE * way) - origin for way in ways]) / _CLOSE
-        error = (changes - ways @ jacobian.T).abs().max()
         moving = (jacobian - torch.eye(count)).abs().max()
-        return jacobian if error < 1e-4 * moving + 1e-8 else None
+
+        def error(width: float) -> float:
+            changes = torch.stack([update(origin + width * way) - origin for way in ways]) / width
+            return float((changes - ways @ jacobian.T).abs().max())
+
+        # where it bends, the error shrinks with the width; at a kink it does not
+        bent = error(_CLOSE)
+        smooth = bent < 1e-4 * moving + 1e-8 or error(_CLOSE / 10) < bent / 2
+        return jacobian if smooth else None
 
 
 @contextmanager
@@ -264,8 +269,11 @@ class _Period:
             value
             for optimizer in self.optimizers
             for weight, values in optimizer.state.items()
-            for _, value in sorted(values.items())
-            if isinstance(value, Tensor) and value.is_floating_point() and value.shape == weight.shape
+            for name, value in sorted(values.items())
+            if not name.endswith("count")
+            and isinstance(value, Tensor)
+            and value.is_floating_point()
+            and value.shape == weight.shape
         ]
         return [*self.game.weights, *remembered]
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from adversarium.errors import require
 from adversarium.games._arnoldi import NotConverged, Which, arranged, leading
-from adversarium.games.game import Game
+from adversarium.games.game import Game, require_trained
 from adversarium.games.linearised import Linearised
 from adversarium.games.stability import Stability, stability
 
@@ -104,11 +104,13 @@ class Field:
     def __init__(self, game: Game, *, critic_rate: float = 1.0, generator_rate: float = 1.0) -> None:
         for name, rate in (("critic_rate", critic_rate), ("generator_rate", generator_rate)):
             require(0 < rate < math.inf, f"{name} is {rate}: wanted a positive number")
-        trained = all(each.requires_grad for each in game.weights)
-        require(trained, "some weights of the game require no gradient: wanted only those that are trained")
+        require_trained(game)
+        dtypes = {each.dtype for each in game.weights}
+        exact = dtypes <= {torch.float32, torch.float64}
+        require(exact, f"the game's weights have dtypes {dtypes}: wanted float32 or float64")
         self._at = Linearised(game.critic_loss, game.generator_loss, game.critic, game.generator)
         self._rates = [critic_rate] * len(game.critic) + [generator_rate] * len(game.generator)
-        self._all_eigenvalues: Tensor | None = None
+        self._matrix: Tensor | None = None
         self.products = 0
         self.value = self._flat(self._at.gradients).detach()
         require(bool(self.value.isfinite().all()), "the field is not finite at these weights: wanted finite gradients")
@@ -131,9 +133,11 @@ class Field:
         return self._counted(torch.cat([each.flatten() for each in self._at.transposed_product(rows)]))
 
     def dense(self) -> Tensor:
-        """Return dv/dz, ``[n, n]``, by n products: for small games."""
-        axes = torch.eye(len(self.value), dtype=self.value.dtype, device=self.value.device)
-        return torch.stack([self.product(axis) for axis in axes], dim=1)
+        """Return dv/dz, ``[n, n]``, by n products, which are taken once: for small games."""
+        if self._matrix is None:
+            axes = torch.eye(len(self.value), dtype=self.value.dtype, device=self.value.device)
+            self._matrix = torch.stack([self.product(axis) for axis in axes], dim=1)
+        return self._matrix.clone()
 
     def eigenvalues(
         self,
@@ -161,9 +165,7 @@ class Field:
         require(k >= 1, f"k is {k}: wanted at least 1")
         require(which in ("LM", "LR"), f"which is {which!r}: wanted 'LM' or 'LR'")
         if self.is_small(k):
-            if self._all_eigenvalues is None:
-                self._all_eigenvalues = torch.linalg.eigvals(self.dense().double()).cpu()
-            return arranged(self._all_eigenvalues, k, which)
+            return arranged(torch.linalg.eigvals(self.dense().double()).cpu(), k, which)
         rng = torch.Generator().manual_seed(0) if rng is None else rng
         start = torch.randn(n, generator=rng, device=rng.device, dtype=torch.float64).to(self.value)
         residual = (1e-8 if self._is_double else 1e-4) if tolerance is None else tolerance

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from adversarium.errors import require
 from adversarium.games.linearised import derivatives
 from adversarium.types import Closure, GameRule
 
@@ -59,8 +60,20 @@ class Game:
 
 def _gradients(loss: Callable[[], Tensor], weights: Sequence[Tensor]) -> Closure:
     def fill() -> None:
+        for each in weights:
+            each.grad = None  # a weight that is no longer trained has none
         trained = [each for each in weights if each.requires_grad]
         for each, gradient in zip(trained, derivatives(loss(), trained), strict=True):
             each.grad = gradient
 
     return fill
+
+
+def require_trained(game: Game) -> None:
+    """Refuse a game with weights that nobody moves.
+
+    Raises:
+        InputError: some of the weights require no gradient.
+    """
+    trained = all(each.requires_grad for each in game.weights)
+    require(trained, "some weights of the game require no gradient: wanted only those that are trained")

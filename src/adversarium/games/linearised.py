@@ -106,7 +106,7 @@ def pulled_back(values: Sequence[Tensor], vector: Sequence[Tensor], weights: Seq
 def _derivatives(
     values: list[Tensor], vector: list[Tensor] | None, weights: Sequence[Tensor], create_graph: bool
 ) -> list[Tensor]:
-    if not any(value.requires_grad for value in values):
+    if not weights or not any(value.requires_grad for value in values):
         return [torch.zeros_like(each) for each in weights]
     found = torch.autograd.grad(
         values, list(weights), vector, create_graph=create_graph, retain_graph=True, allow_unused=True

@@ -63,7 +63,8 @@ def lookahead(k: int = 5, alpha: float = 0.5, inner: GameRule | None = None) -> 
             if known is not None or had_gradient or not torch.equal(each, value):
                 owner.state[each][slow_name] = value
                 states.append(owner.state[each])
-        if not states or _count(states, key, k) != 0:
+        known_states = [state for owner in (critic_optimizer, generator_optimizer) for state in owner.state.values()]
+        if not states or _count(known_states, states[0], key, k) != 0:
             return
         fast = [each for _, each in moved]
         with torch.no_grad():
@@ -88,14 +89,14 @@ def lookahead(k: int = 5, alpha: float = 0.5, inner: GameRule | None = None) -> 
     )
 
 
-def _count(states: Sequence[dict[str, torch.Tensor]], key: str, k: int) -> int:
+def _count(states: Sequence[dict[str, torch.Tensor]], first: dict[str, torch.Tensor], key: str, k: int) -> int:
     """Add 1 to the steps since the last time, modulo k, and return them. One weight's state has it for all.
 
     In two digits to the base 256: an optimizer that loads its state casts it to the weights' type, and bfloat16 has no
     number between 256 and 258.
     """
     low, high = f"{key}.count", f"{key}.carry.count"
-    state = next((each for each in states if low in each), states[0])
+    state = next((each for each in states if low in each), first)
     count = int(state[low]) + 256 * int(state[high]) if low in state else 0
     count = (count + 1) % k
     state[low], state[high] = torch.tensor(float(count % 256)), torch.tensor(float(count // 256))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from adversarium.errors import require
-from adversarium.games.game import Game
+from adversarium.games.game import Game, require_trained
 from adversarium.games.linearised import derivatives
 
 
@@ -43,6 +43,7 @@ def path_angle(game: Game, end: Tensor, points: int = 61, span: tuple[float, flo
     Raises:
         InputError: an ``end`` of another length, that is not finite or where the game already is; fewer than 2 points.
     """
+    require_trained(game)
     start = game.position()
     require(points >= 2, f"points is {points}: wanted at least 2")
     require(end.shape == start.shape, f"end has shape {list(end.shape)}: wanted {list(start.shape)}, as the game's")

@@ -31,10 +31,11 @@ def proximal_point(tolerance: float = 1e-10, max_iterations: int = 50) -> GameRu
         Optimistic Gradient Methods for Saddle Point Problems: Proximal Point Approach", arXiv:1901.08511.
 
     Raises:
-        InputError: a ``tolerance`` that is not positive, or ``max_iterations`` below 1.
+        InputError: a ``tolerance`` that is not above 0 and below 1, or ``max_iterations`` below 1.
     """
-    require(tolerance > 0, f"tolerance is {tolerance}: wanted a positive number")
-    require(max_iterations >= 1, f"max_iterations is {max_iterations}: wanted at least 1")
+    require(0 < tolerance < 1, f"tolerance is {tolerance}: wanted a number above 0 and below 1")
+    whole = isinstance(max_iterations, int) and max_iterations >= 1
+    require(whole, f"max_iterations is {max_iterations}: wanted a whole number, at least 1")
 
     def play(critic: Closure, generator: Closure, critic_optimizer: Optimizer, generator_optimizer: Optimizer) -> None:
         players = weights(critic_optimizer), weights(generator_optimizer)

@@ -107,7 +107,7 @@ def gaussian(
         and they are an equilibrium where VVᵀ = Σ, b = μ and D = 0: any rotation of the codes is another, and
         ``distance`` is to the nearest. L_G keeps the real term, in which the generator's weights have no part, for
         rules that differentiate L_G by the critic's (``unrolled(through="generator")``). With B the
-        derivative of ∇(V, b) E D(fake) by (W, w) at the equilibrium, R1 and R2 charge ½(r1 + r2)‖Bᵀ(W, w)‖², so that
+        derivative of ∇(V, b) E D(fake) by (W, w) at the equilibrium, R1 and R2 charge ½(r1 + r2)‖B(W, w)‖², so that
         each singular value s of B has its two eigenvalues -(r1 + r2)s²/2 ± √((r1 + r2)²s⁴/4 - s²); without penalties
         ±i·s. One axis: s² are the eigenvalues of [[μ² + σ², μ], [μ, 1]]. With μ = 0: s² = (λᵢ + λⱼ)/2 for each pair
         i ≤ j of eigenvalues of Σ, and 1 for each axis of b.

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.optim import Optimizer
 
@@ -40,7 +41,7 @@ def unrolled(
     Raises:
         InputError: ``k`` below 1, an ``inner_learning_rate`` that is not positive, or a ``through`` that is neither.
     """
-    require(k >= 1, f"k is {k}: wanted at least 1")
+    require(isinstance(k, int) and k >= 1, f"k is {k}: wanted a whole number, at least 1")
     fits = inner_learning_rate is None or inner_learning_rate > 0
     require(fits, f"inner_learning_rate is {inner_learning_rate}: wanted a positive number")
     lookup("through", through, {"critic": None, "generator": None})
@@ -58,7 +59,7 @@ def unrolled(
         # wait. Each step gives them new memory, and the hooks let a graph keep the memory that it saw in place of the
         # weights. (allow_mutation_on_saved_tensors is no help: it does not see that a slice of a weight was saved.)
         try:
-            with saved_tensors_hooks(torch.Tensor.detach, lambda saved: saved):
+            with saved_tensors_hooks(_keep, _give_back):
                 for _ in range(k):
                     found.append(derivatives(number("critic", critic), moved, create_graph=True))
                     for each, rate, gradient in zip(moved, rates, found[-1], strict=True):
@@ -84,3 +85,14 @@ def unrolled(
         second_order=True,
         arguments={"k": k, "inner_learning_rate": inner_learning_rate, "through": through},
     )
+
+
+def _keep(saved: Tensor) -> tuple[Tensor, int]:
+    return saved.detach(), saved._version
+
+
+def _give_back(kept: tuple[Tensor, int]) -> Tensor:
+    # autograd's own check, which hooks switch off
+    saved, version = kept
+    require(saved._version == version, "unrolled: a closure overwrote, in place, a tensor that an earlier one needs")
+    return saved

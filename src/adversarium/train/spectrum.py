@@ -4,15 +4,18 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+from torch.nn.utils.spectral_norm import SpectralNorm
 
 from adversarium.data import Latent, Source, open_data, open_stream
 from adversarium.errors import InputError
 from adversarium.games import Game
 from adversarium.nets import parts_of
+from adversarium.penalties import OnFraction
 from adversarium.train.build import build, known, resolve
 from adversarium.train.checkpoint import load_newest
 from adversarium.train.folder import RunFolder
@@ -46,7 +49,8 @@ def game_of(
         images: how many images the critic has been shown, for annealed weights.
 
     Raises:
-        InputError: critic terms that need the codes, which cut the graph to the generator.
+        InputError: critic terms that need the codes, which cut the graph to the generator; a spectral norm of torch's
+            older kind.
     """
     if objective.critic_latent_terms:
         names = ", ".join(term.name for term in objective.critic_latent_terms)
@@ -61,14 +65,14 @@ def game_of(
 
     def critic_loss() -> Tensor:
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(0)  # for dropout
+            _seed(devices)  # for dropout
             rng, fake = torch.Generator().manual_seed(0), generator(codes)
             side = critic_side(objective, critic, real, fake, rng, images=images, joint=joint, attached=True)
         return torch.stack(list(side.parts.values())).sum()
 
     def generator_loss() -> Tensor:
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(0)
+            _seed(devices)
             rng, fake = torch.Generator().manual_seed(0), generator(codes)
             parts = generator_side(
                 objective,
@@ -142,10 +146,23 @@ def run_game(
     )
 
 
+def _seed(devices: list[torch.device]) -> None:
+    """Seed the streams that were forked, and no other's: torch.manual_seed reaches every GPU."""
+    torch.default_generator.manual_seed(0)
+    for device in devices:
+        torch.cuda.default_generators[device.index or 0].manual_seed(0)
+
+
 def _standing(network: nn.Module) -> nn.Module:
     """Return a network in training mode whose parametrisations (power iterations) stand still."""
     network.train()
-    for module in network.modules():
+    for name, module in network.named_modules():
+        old = any(isinstance(hook, SpectralNorm) for hook in module._forward_pre_hooks.values())
+        if old:
+            raise InputError(
+                f"{name or type(module).__name__} has torch.nn.utils.spectral_norm, which moves at every call: wanted "
+                "torch.nn.utils.parametrizations.spectral_norm"
+            )
         if isinstance(module, parametrize.ParametrizationList):
             module.eval()
     return network
@@ -155,7 +172,13 @@ def _in_full(objective: Objective) -> Objective:
     """Return an objective whose terms count at every call, on the whole batch."""
 
     def full(terms: tuple[Term[AnyPenalty], ...]) -> tuple[Term[AnyPenalty], ...]:
-        return tuple(dataclasses.replace(term, every=1, fraction=1.0) for term in terms)
+        whole = []
+        for term in terms:
+            penalty: Any = term.penalty
+            while isinstance(penalty, OnFraction):
+                penalty = penalty.penalty
+            whole.append(dataclasses.replace(term, penalty=penalty, every=1, fraction=1.0))
+        return tuple(whole)
 
     return dataclasses.replace(
         objective, critic_terms=full(objective.critic_terms), generator_terms=full(objective.generator_terms)
