@@ -3,10 +3,12 @@
     python benchmarks/rules_compared.py --out FILE --mnist FOLDER [--data ring,mnist] [--rules extragradient,...]
         [--seeds 0,1,2,3,4] [--workers 1] [--ring-kimg N] [--mnist-kimg N] [--classifier FILE]
     python benchmarks/rules_compared.py --out FILE --table
+    python benchmarks/rules_compared.py --out FILE --mnist FOLDER --reference
 
 Each run is `adversarium train DATA --game RULE` at its defaults (preset nsgan: DCGAN's Adam, the same for every rule)
 but for width, batch and budget. The budget counts the critic's images, so a rule that looks twice before it moves once
-gets half the steps: all runs of a data set evaluate each player's gradient equally often, and the line says how often.
+gets half the steps: all default runs of a data set evaluate each player's gradient equally often, and the line says
+how often (unrolled, and alternating with n_critic, evaluate the critic's more often than the generator's).
 On one core a run takes about 45 s (ring) or 60 s (mnist).
 
 Each run appends one JSON line to FILE; one whose line is there already is skipped, so that a comparison can be stopped
@@ -20,7 +22,8 @@ mnist: 10,000 samples, read by the classifier of `quality_mnist.py`, which learn
 data's, and the Fréchet distance to the 10,000 digits trained on, of Gaussians in its 128 last features (10,000 real
 digits of the training set: 97.6 %, 8.6 %, 0.0006 and 7.1).
 
-`--table` prints mean ± standard deviation over the seeds, as markdown.
+`--table` prints mean ± standard deviation over the seeds, as markdown; `--reference` judges 10,000 digits of FOLDER
+that no run has seen, as if a generator had made them.
 """
 
 import argparse
@@ -46,6 +49,7 @@ from torch import Tensor, nn
 from adversarium import spec
 from adversarium.config import TrainConfig
 from adversarium.data import open_data
+from adversarium.data.idx import open_idx
 from adversarium.data.toys import ring
 from adversarium.games import GAMES
 from adversarium.train import StoppedError, load_generator, sample_run, train
@@ -206,7 +210,12 @@ def main() -> int:
     parser.add_argument("--classifier", type=Path, default=Path("classifier.safetensors"), help="where it is kept")
     parser.add_argument("--workers", type=int, default=1, help="runs at a time, each on one core")
     parser.add_argument("--table", action="store_true", help="print the file's runs as a table, and do nothing else")
+    parser.add_argument("--reference", action="store_true", help="judge other real digits, and do nothing else")
     options = parser.parse_args()
+    if options.reference:
+        digits = torch.from_numpy(open_idx(options.mnist).samples[:DIGITS])
+        print(json.dumps({"data": "mnist", "real": read(digits, options.mnist, options.classifier)}))
+        return 0
     if options.table:
         print(table(lines_in(options.out)))
         return 0

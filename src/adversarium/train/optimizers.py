@@ -121,10 +121,8 @@ def clip_gradient_norm(optimizer: Optimizer, max_norm: float) -> RemovableHandle
     """From now on, scale an optimizer's gradients down to a norm before each of its steps, whoever calls it.
 
     The norm is of all gradients together; smaller ones stay as they are. A game rule that looks ahead takes two steps,
-    and both are clipped. It waits for no number from a GPU.
-
-    Returns:
-        the hook's handle: ``handle.remove()`` ends it.
+    and both are clipped. It waits for no number from a GPU. What it returns is the hook's handle: ``handle.remove()``
+    ends it.
 
     Raises:
         InputError: a norm that is not positive.
