@@ -83,7 +83,7 @@ def dirac(loss: Loss, penalty: Penalty | None = None, noise: float = 0.0) -> Toy
         Mescheder, Geiger and Nowozin 2018, "Which Training Methods for GANs do actually Converge?", arXiv:1801.04406.
 
     Raises:
-        InputError: as in :func:`adversarium.games.dirac.dirac_game`.
+        InputError: as in ``games.dirac.dirac_game``.
     """
     game = dirac_game(loss, penalty, noise)
     return Toy(name="dirac", game=game, equilibrium=game.position(), distance=_norm)
