@@ -390,7 +390,7 @@ def test_the_spectrum_of_a_run(capsys: pytest.CaptureFixture[str], monkeypatch: 
     said = capsys.readouterr().out
     for words in ("norm of the field", "6 (", "±2i", "circles", "largest stable step", "no step", "rotation"):
         assert words in said
-    assert Path("dynamics.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("spectrum.png").read_bytes().startswith(b"\x89PNG")
     found = document(capsys, "runs/a")
     assert found["run"] == "runs/a"
     assert found["value_norm"] == pytest.approx(6)
@@ -437,6 +437,7 @@ def test_a_trained_run(capsys: pytest.CaptureFixture[str]) -> None:
         (["--steps", "0"], "--steps 0: wanted a whole number, 8 to 1,000,000"),
         (["--steps", "1.5"], "invalid int value: '1.5'"),
         (["--start", "0"], "--start 0.0: wanted a positive number"),
+        (["--start", "1e300"], "--start 1e+300: wanted a positive number, at most 1e+06"),
         (["--losses", "began"], "autoencoder"),
         (["--penalties", "cr"], "cr"),
         (["--game", "bilinear", "--losses", "hinge"], "--losses is given with --game bilinear, which has none"),

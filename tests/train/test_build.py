@@ -105,8 +105,11 @@ RATES = {"critic_learning_rate": 0.1, "generator_learning_rate": 0.1}
         ({"game": "lookahead", "n_critic": 5}, "--game 'lookahead(inner=alternating(n_critic=5))'"),
         ({"game": "alternating(n_critic=5)", "n_critic": 5}, "give it in one place"),
         ({"game": "proximal_point"}, "wants one fixed batch"),
-        ({"game": "competitive"}, "add --optimizer sgd"),
-        ({"game": "competitive", "optimizer": "sgd", "beta1": 0.5, **RATES}, "add --optimizer sgd (its beta1 is 0)"),
+        ({"game": "competitive"}, "wanted --optimizer sgd with a beta1 of 0"),
+        (
+            {"game": "competitive", "optimizer": "sgd", "beta1": 0.5, **RATES},
+            "wanted --optimizer sgd with a beta1 of 0",
+        ),
         ({"game": "consensus", "compile": True}, "leave --compile out"),
         ({"optimizer": "sgd", "beta2": 0.9, **RATES}, "beta2 is 0.9, and sgd has none: leave --beta2 out"),
         ({"optimizer": "rmsprop", "beta1": 0.9}, "beta1 is 0.9, and rmsprop has none: leave --beta1 out"),

@@ -11,7 +11,7 @@ from adversarium.cli.dynamics_table import print_games, print_spectrum, step_in_
 from adversarium.cli.parser import Parser
 from adversarium.errors import InputError, require
 
-DEFAULT_OUT = "dynamics.png"
+DEFAULT_OUT, DEFAULT_OUT_OF_A_RUN = "dynamics.png", "spectrum.png"
 
 # of the games that are played, what an option is where it is not given; the others do not take it
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
     """Play rules in a small game, or look at the spectrum of a run; print a table, draw a figure."""
     options = _parser().parse(arguments)
     if options.out is None and not options.json:
-        options.out = DEFAULT_OUT
+        options.out = DEFAULT_OUT if options.run is None else DEFAULT_OUT_OF_A_RUN
     require(options.out is not None or not options.force, "--force is given, and with --json alone there is no figure")
     if options.out is not None:
         options.out = Path(options.out)
@@ -78,7 +78,9 @@ def _parser() -> Parser:
     parser.add_argument("--eigenvalues", type=int, metavar="K", help="of a RUN: how many (default: 10)")
     parser.add_argument("--batch", type=int, metavar="N", help="of a RUN: samples of the losses (default: 256)")
     parser.add_argument(
-        "--out", metavar="F", help=f"the figure, .png, .pdf or .svg (default: {DEFAULT_OUT}, and none with --json)"
+        "--out",
+        metavar="F",
+        help=f"the figure, .png, .pdf or .svg (default: {DEFAULT_OUT} or {DEFAULT_OUT_OF_A_RUN}; none with --json)",
     )
     parser.add_argument("--force", action="store_true", help="replace F if it exists")
     parser.add_argument("--json", action="store_true", help="print one JSON document in place of the table")
@@ -177,13 +179,13 @@ def _question(options: Any, games: Any) -> Any:
         spectrum=_numbers("--spectrum", options.spectrum or ""),
         steps=steps,
         count=options.steps,
-        start=_positive("start", options),
+        start=_positive("start", options, 1e6),
     )
 
 
-def _positive(name: str, options: Any) -> float:
+def _positive(name: str, options: Any, most: float = 1e100) -> float:
     value: float = getattr(options, name)
-    require(0 < value < math.inf, f"--{name.replace('_', '-')} {value}: wanted a positive number")
+    require(0 < value <= most, f"--{name.replace('_', '-')} {value}: wanted a positive number, at most {most:g}")
     return value
 
 

@@ -75,8 +75,11 @@ def _eigenvalues_in_words(values: Sequence[complex], most: int) -> str:
     Parts below 1e-4 of the largest size count as 0.
     """
     unit = 1e-4 * max(map(abs, values)) or 1.0
-    rounded = [complex(round(each.real / unit) * unit + 0.0, abs(round(each.imag / unit)) * unit) for each in values]
-    distinct = list(dict.fromkeys(rounded))
+    alike: dict[tuple[int, int], complex] = {}
+    for each in values:
+        places = round(each.real / unit), abs(round(each.imag / unit))
+        alike.setdefault(places, complex(each.real if places[0] else 0.0, abs(each.imag) if places[1] else 0.0))
+    distinct = list(alike.values())
     names = [
         (f"{each.real:.4g} ± " if each.real else "±") + f"{each.imag:.4g}i" if each.imag else f"{each.real:.4g}"
         for each in distinct[:most]

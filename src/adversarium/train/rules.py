@@ -25,8 +25,8 @@ def rule_of(config: TrainConfig, preset: Preset, settings: tuple[OptimizerSettin
     plain = all(each.kind == "sgd" and each.beta1 == 0 for each in settings)
     require(
         plain or not rule.plain_descent,
-        f"game is {text}: it solves for the step of plain gradient descent; add --optimizer sgd (its beta1 is 0), and "
-        "learning rates to suit it",
+        f"game is {text}: it solves for the step of plain gradient descent; wanted --optimizer sgd with a beta1 of 0, "
+        "and learning rates to suit it",
     )
     require(
         not (rule.second_order and config.compile),

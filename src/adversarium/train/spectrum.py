@@ -96,7 +96,7 @@ def game_of(
 
 
 def run_game(
-    path: Path,
+    path: Path | str,
     batch: int = 256,
     *,
     source: Source | None = None,
@@ -123,7 +123,7 @@ def run_game(
     """
     if batch < 2:
         raise InputError(f"batch is {batch}: wanted at least 2")
-    folder = RunFolder.open(path)
+    folder = RunFolder.open(Path(path))
     config = resolve(dataclasses.replace(folder.config(), device=device, compile=False), folder.codec())
     found, problems = load_newest(folder.checkpoints)
     for problem in problems:
