@@ -34,8 +34,8 @@ def step_by(gradient: Sequence[Tensor], critic_optimizer: Optimizer, generator_o
 
 
 @torch.no_grad()
-def gmres(operator: Callable[[Tensor], Tensor], target: Tensor, tolerance: float, max_iterations: int) -> Tensor:
-    """Solve operator(x) = target for x, ``[n]``, with any linear operator, by Saad and Schultz's GMRES of 1986.
+def gmres(product: Callable[[Tensor], Tensor], target: Tensor, tolerance: float, max_iterations: int) -> Tensor:
+    """Solve x + product(x) = target for x, ``[n]``, with any linear product, by Saad and Schultz's GMRES of 1986.
 
     It ends at a residual of ``tolerance`` times the target's norm, or of ten times the dtype's precision where that is
     more. Each iteration is one product, waits for a GPU, and keeps one more vector, up to ``RESTART`` of them.
@@ -51,16 +51,21 @@ def gmres(operator: Callable[[Tensor], Tensor], target: Tensor, tolerance: float
             raise ArithmeticError(f"a linear system has no solution: the norm of its residual is {length}")
         basis = target.new_empty(8, len(target))  # orthonormal rows, in memory that doubles
         basis[0] = residual / length if length else residual
-        columns = torch.zeros(RESTART + 1, RESTART, dtype=torch.float64)  # operator(basis[j]) = columns[:, j] @ basis
+        # basis[j] + product(basis[j]) = columns[:, j] @ basis
+        columns = torch.eye(RESTART + 1, RESTART, dtype=torch.float64)
         best = columns.new_zeros(0)
         while estimate > wanted and len(best) < min(RESTART, len(target), left):
             count = len(best) + 1
-            image = operator(basis[count - 1])
-            for _ in range(2):  # the second time for the rounding errors of the first
+            image = product(basis[count - 1])
+            whole, beyond = float(image.norm()), 0.0
+            for _ in range(2):
                 shares = basis[:count] @ image
                 image = torch.addmv(image, basis[:count].T, shares, alpha=-1)
                 columns[:count, count - 1] += shares.to(columns)
-            columns[count, count - 1] = beyond = float(image.norm())
+                beyond = float(image.norm())
+                if beyond > 0.7 * whole:  # else much was taken away, and its rounding errors deserve a second time
+                    break
+            columns[count, count - 1] = beyond
             if not math.isfinite(beyond):
                 estimate = beyond
                 break
@@ -81,4 +86,4 @@ def gmres(operator: Callable[[Tensor], Tensor], target: Tensor, tolerance: float
         if left <= 0 or not len(best) or not math.isfinite(estimate):
             size = f"{estimate:.3g}, wanted at most {wanted:.3g}"
             raise ArithmeticError(f"no solution in {max_iterations - left} GMRES iterations: the residual is {size}")
-        residual = target - operator(solution)
+        residual = target - solution - product(solution)

@@ -42,12 +42,12 @@ def competitive(tolerance: float = 1e-10, max_iterations: int = 500) -> GameRule
         at = Linearised(critic, generator, weights(critic_optimizer), weights(generator_optimizer))
 
         # δ = -H·g turns the equation into (I + J_off·H)·g = G, whose solution SGD can step by, at any learning rate
-        def system(vector: Tensor) -> Tensor:
+        def product(vector: Tensor) -> Tensor:
             step = [rate * part for rate, part in zip(rates, shaped(vector, at.weights), strict=True)]
-            return vector + flat(at.cross_product(step))
+            return flat(at.cross_product(step))
 
         with torch.no_grad():
-            solution = gmres(system, flat(at.gradients), tolerance, max_iterations)
+            solution = gmres(product, flat(at.gradients), tolerance, max_iterations)
         step_by(shaped(solution, at.weights), critic_optimizer, generator_optimizer)
 
     return GameRule(

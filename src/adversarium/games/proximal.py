@@ -84,10 +84,10 @@ def _implicit(
             g = base + correction
             continue
 
-        def system(vector: Tensor, at: Linearised = at) -> Tensor:
-            return vector + flat(at.product(shaped(rates * vector, at.weights)))
+        def product(vector: Tensor, at: Linearised = at) -> Tensor:
+            return flat(at.product(shaped(rates * vector, at.weights)))
 
-        correction = gmres(system, residual, tolerance, 10 * len(start))
+        correction = gmres(product, residual, tolerance, 10 * len(start))
         rounding = 32 * torch.finfo(start.dtype).eps * point.norm()
         if (rates * correction).norm() <= tolerance * (rates * g).norm() + rounding:
             return g + correction
