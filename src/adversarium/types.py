@@ -333,9 +333,26 @@ class GameRule:
         """Move both players once.
 
         Raises:
-            InputError: the rule does not fit the optimizers, or a closure does not return what the rule wants.
+            InputError: the rule does not fit the optimizers, or a closure does not do what the rule wants.
         """
+        if not self.second_order:
+            critic = self._filling("critic", critic, critic_optimizer)
+            generator = self._filling("generator", generator, generator_optimizer)
         self.play(critic, generator, critic_optimizer, generator_optimizer)
+
+    def _filling(self, player: str, closure: Closure, optimizer: torch.optim.Optimizer) -> Closure:
+        def fill() -> Tensor | None:
+            returned = closure()
+            if isinstance(returned, Tensor) and returned.requires_grad:
+                filled = any(each.grad is not None for group in optimizer.param_groups for each in group["params"])
+                require(
+                    filled,
+                    f"the {player}'s closure returned a loss and filled no gradient: {self.name} wants it to call "
+                    "backward(), as only second-order rules do without",
+                )
+            return returned
+
+        return fill
 
 
 OptimizerKind = Literal["sgd", "adam", "amsgrad", "rmsprop"]

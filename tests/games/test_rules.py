@@ -392,3 +392,24 @@ def test_rules_that_solve_for_the_step_refuse_all_but_plain_descent(name: str, w
     bad = Adam(parameters) if wrong == "adam" else SGD(parameters, lr=0.1, **option[wrong])
     with pytest.raises(InputError, match="wants torch.optim.SGD"):
         game.play(RULES[name](), SGD(list(game.critic), lr=0.1), bad)
+
+
+@pytest.mark.parametrize("name", [name for name, make in GAMES.items() if not make().second_order])
+def test_a_loss_where_a_gradient_is_wanted_is_refused(name: str):
+    psi, theta = (torch.ones(1).requires_grad_() for _ in range(2))
+    optimizers = torch.optim.SGD([psi], lr=0.1), torch.optim.SGD([theta], lr=0.1)
+    with pytest.raises(InputError, match=f"the critic's closure returned a loss and filled no gradient: {name} wants"):
+        GAMES[name]()(lambda: (psi * theta).sum(), lambda: -(psi * theta).sum(), *optimizers)
+
+
+def test_a_closure_may_return_the_loss_that_it_differentiated():
+    psi, theta = (torch.ones(1).requires_grad_() for _ in range(2))
+
+    def fill(sign: float, player: torch.Tensor) -> torch.Tensor:
+        loss = sign * (psi * theta).sum()
+        (player.grad,) = torch.autograd.grad(loss, player)
+        return loss
+
+    optimizers = torch.optim.SGD([psi], lr=0.1), torch.optim.SGD([theta], lr=0.1)
+    GAMES["simultaneous"]()(lambda: fill(1, psi), lambda: fill(-1, theta), *optimizers)
+    assert float(psi.detach()) == pytest.approx(0.9)
