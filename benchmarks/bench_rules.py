@@ -7,7 +7,7 @@ DCGAN on 32×32×3, width 64, batch 64, preset nsgan with Adam as `adversarium t
 sides are the same `train.Step` with the same closures; only what calls them differs:
 
 - a first-order rule over alternating descent with as many evaluations of either player, each with its optimizer's
-  step;
+  step, and for extrapolation from the past, whose formula steps twice for each evaluation, with two;
 - a second-order rule over its formula written out with `torch.autograd.grad`, no backward pass more than it takes, and
   one optimizer's step of either player (`BY_HAND`); competitive descent with SGD, over as many products as its solver
   took and without the solver.
@@ -94,8 +94,9 @@ def unrolled_by_hand(critic: Closure, generator: Closure, *optimizers: Optimizer
     """All of the critic's gradients at the same weights: the same passes, and nothing to keep or to put back."""
     psi, theta = map(weights, optimizers)
     rate = optimizers[0].param_groups[0]["lr"]
-    found = [grad(critic(), psi, create_graph=True) for _ in range(GAMES["unrolled"]().critic_evaluations)]
-    by: Sequence[Tensor] = grad(generator(), psi + theta, materialize_grads=True)
+    found = [grad(critic(), psi, create_graph=True) for _ in range(GAMES["unrolled"]().critic_evaluations - 1)]
+    answer = grad(critic(), psi)
+    by: Sequence[Tensor] = [*torch._foreach_neg(answer), *grad(generator(), theta)]
     first = detached(found[0])
     for gradients in reversed(found):
         pulled = grad(gradients, psi + theta, by[: len(psi)], materialize_grads=True)
@@ -151,6 +152,14 @@ class Products:
         return dataclasses.replace(rule, play=play)
 
 
+def past_by_hand(critic: Closure, generator: Closure, *optimizers: Optimizer) -> None:
+    """Step along the last gradients, and again by the new ones; put nothing back."""
+    for closure, optimizer in zip((critic, generator), optimizers, strict=True):
+        optimizer.step()
+        closure()
+        optimizer.step()
+
+
 def bare(rule: GameRule) -> GameRule:
     """Return the rule's evaluations, and nothing else."""
 
@@ -169,6 +178,8 @@ def ideal(rule: GameRule) -> GameRule:
     """Return what the rule is measured against."""
     if rule.second_order:
         return GameRule(name="by hand", play=BY_HAND[rule.name], second_order=True)
+    if rule.name == "extrapolation_from_the_past":
+        return GameRule(name="by hand", play=past_by_hand)
     return alternating(rule.critic_evaluations, rule.generator_evaluations)
 
 
