@@ -45,7 +45,9 @@ def step_of(generator: nn.Module, critic: nn.Module, objective: Objective, play,
     return Step(**{**arguments, **changes})
 
 
-def gradient_at(generator: nn.Module, critic: nn.Module, objective: Objective, shift: list[Tensor]) -> Tensor:
+def gradient_at(
+    generator: nn.Module, critic: nn.Module, objective: Objective, shift: list[Tensor], **changes
+) -> Tensor:
     """Return both players' first-order gradients, on the first batch, at shifted weights."""
     generator, critic = copy.deepcopy((generator, critic))
     with torch.no_grad():
@@ -60,7 +62,7 @@ def gradient_at(generator: nn.Module, critic: nn.Module, objective: Objective, s
         found.extend(each.grad.flatten() for each in generator.parameters())
 
     first = GameRule(name="mine", play=play)
-    step_of(generator, critic, objective, play, rule=first)()
+    step_of(generator, critic, objective, play, rule=first, **changes)()
     return torch.cat(found)
 
 
@@ -138,23 +140,10 @@ def test_a_convolutional_critic_with_penalties_may_be_differentiated_on() -> Non
     changes = {"real": lambda n: data}
     step_of(generator, critic, objective, play, **changes)()
 
-    def gradient(sign: float) -> Tensor:
-        moved_generator, moved_critic = copy.deepcopy((generator, critic))
-        with torch.no_grad():
-            for each, by in zip([*moved_critic.parameters(), *moved_generator.parameters()], way, strict=True):
-                each += sign * 1e-7 * by  # leaky ReLU: no kink may lie between
-        found: list[Tensor] = []
-
-        def take(critic_side: Closure, generator_side: Closure, *_: torch.optim.Optimizer) -> None:
-            critic_side()
-            found.extend(each.grad.flatten() for each in moved_critic.parameters())
-            generator_side()
-            found.extend(each.grad.flatten() for each in moved_generator.parameters())
-
-        step_of(moved_generator, moved_critic, objective, take, rule=GameRule(name="mine", play=take), **changes)()
-        return torch.cat(found)
-
-    expected = (gradient(1) - gradient(-1)) / 2e-7
+    ahead, behind = (  # leaky ReLU: no kink may lie between
+        gradient_at(generator, critic, objective, [sign * 1e-7 * each for each in way], **changes) for sign in (1, -1)
+    )
+    expected = (ahead - behind) / 2e-7
     assert float((seen[0] - expected).norm() / expected.norm()) < 1e-5
 
 

@@ -15,7 +15,6 @@ from adversarium.files import atomic_write
 
 Array = npt.NDArray[np.float64]
 
-SUFFIXES = (".png", ".pdf", ".svg")
 MOST_PORTRAITS = 8
 COLUMNS = 4
 WIDTH = 12.0  # inches

@@ -14,7 +14,7 @@ from torch import Tensor
 from adversarium import spec
 from adversarium.cli.dynamics_figure import Curve, Portrait
 from adversarium.errors import InputError, lookup, require
-from adversarium.games import GAMES, Game, simultaneous
+from adversarium.games import GAMES, simultaneous
 from adversarium.games.dynamics import (
     Optimizers,
     Prediction,
@@ -324,13 +324,16 @@ def portrait(setting: Setting, rows: Sequence[Row], reach: float) -> Portrait:
     toy, (plane, axes) = setting.toy, _plane(setting)
     offsets = np.linspace(-reach, reach, GRID)
     points = [toy.equilibrium + torch.tensor([x, y]).to(plane) @ plane for y in offsets for x in offsets]
-    flow = torch.stack([plane @ _field(toy.game, point) for point in points])
+    flow = []
+    for point in points:
+        toy.game.move_to(point)
+        flow.append(plane @ toy.game.field())
     return Portrait(
         title=setting.title,
         axes=axes,
         equilibrium=(plane @ toy.equilibrium).numpy(),
         offsets=offsets,
-        flow=flow.view(GRID, GRID, 2).numpy(),
+        flow=torch.stack(flow).view(GRID, GRID, 2).numpy(),
         curves=tuple(
             Curve(
                 rule=row.rule,
@@ -361,11 +364,3 @@ def _plane(setting: Setting) -> tuple[Tensor, tuple[str, str]]:
     if len(basis.T) == 2:
         return basis, ("critic's weight ψ", "generator's weight θ")
     return basis, ("critic's first weight", "generator's first weight")
-
-
-def _field(game: Game, position: Tensor) -> Tensor:
-    game.move_to(position)
-    for closure in game.closures(simultaneous()):
-        closure()
-    gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in game.weights]
-    return -torch.cat([each.flatten() for each in gradients])

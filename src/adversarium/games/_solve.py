@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from adversarium.errors import require
 from adversarium.games._weights import set_gradients, weights
 
 RESTART = 50
@@ -31,6 +32,17 @@ def step_by(gradient: Sequence[Tensor], critic_optimizer: Optimizer, generator_o
     set_gradients(generator_optimizer, gradient[count:])
     critic_optimizer.step()
     generator_optimizer.step()
+
+
+def check_limits(tolerance: float, max_iterations: int) -> None:
+    """Refuse a tolerance that accepts anything, and a solver that never begins.
+
+    Raises:
+        InputError: a tolerance that is not above 0 and below 1, or ``max_iterations`` below 1 or no whole number.
+    """
+    require(0 < tolerance < 1, f"tolerance is {tolerance}: wanted a number above 0 and below 1")
+    whole = isinstance(max_iterations, int) and max_iterations >= 1
+    require(whole, f"max_iterations is {max_iterations}: wanted a whole number, at least 1")
 
 
 @torch.no_grad()

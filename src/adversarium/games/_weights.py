@@ -47,11 +47,6 @@ def remember(optimizer: torch.optim.Optimizer, name: str, values: Sequence[Tenso
         optimizer.state[each][name] = value
 
 
-def gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """Return the weights' gradients; zeros where there is none."""
-    return [torch.zeros_like(each) if each.grad is None else each.grad for each in weights(optimizer)]
-
-
 def set_gradients(optimizer: torch.optim.Optimizer, values: Sequence[Tensor]) -> None:
     """Give each of an optimizer's weights a gradient, in the weight's memory layout.
 
@@ -62,6 +57,11 @@ def set_gradients(optimizer: torch.optim.Optimizer, values: Sequence[Tensor]) ->
     for each, value in zip(weights(optimizer), values, strict=True):
         value = value.detach()
         each.grad = value if value.stride() == each.stride() else torch.empty_like(each).copy_(value)
+
+
+def rates(optimizer: torch.optim.Optimizer) -> list[float]:
+    """Return the learning rate of each parameter that an optimizer may move."""
+    return [float(group["lr"]) for group in optimizer.param_groups for each in group["params"] if each.requires_grad]
 
 
 def learning_rates(optimizer: torch.optim.Optimizer, rule: str) -> list[float]:
@@ -78,4 +78,4 @@ def learning_rates(optimizer: torch.optim.Optimizer, rule: str) -> list[float]:
         f"{rule} got {type(optimizer).__name__}: it solves for the step of plain gradient descent, and wants "
         "torch.optim.SGD without momentum, weight decay or maximize",
     )
-    return [float(group["lr"]) for group in optimizer.param_groups for each in group["params"] if each.requires_grad]
+    return rates(optimizer)

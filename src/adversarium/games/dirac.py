@@ -71,9 +71,7 @@ def dirac_field(at: Tensor, loss: Loss, penalty: Penalty | None = None, noise: f
     """
     game = dirac_game(loss, penalty, noise)
     game.move_to(at.double())
-    (by_psi,) = torch.autograd.grad(game.critic_loss(), game.critic)
-    (by_theta,) = torch.autograd.grad(game.generator_loss(), game.generator)
-    return -torch.cat((by_psi.flatten(), by_theta))
+    return game.field()
 
 
 def _noise(deviation: float) -> tuple[Tensor, Tensor, Tensor]:

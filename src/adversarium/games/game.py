@@ -46,6 +46,12 @@ class Game:
         """Move both players once by a rule."""
         rule(*self.closures(rule), critic_optimizer, generator_optimizer)
 
+    def field(self) -> Tensor:
+        """Return v = -(∂L_C/∂ψ, ∂L_G/∂θ), where both players are headed, as one vector without a graph."""
+        by_critic, by_generator = self.critic_loss(), self.generator_loss()
+        gradients = derivatives(by_critic, self.critic) + derivatives(by_generator, self.generator)
+        return -torch.cat([each.flatten() for each in gradients])
+
     def position(self) -> Tensor:
         """Return both players' weights as one vector, a copy."""
         return torch.cat([each.detach().flatten() for each in self.weights])

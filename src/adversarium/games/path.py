@@ -8,7 +8,6 @@ from torch import Tensor
 
 from adversarium.errors import require
 from adversarium.games.game import Game, require_trained
-from adversarium.games.linearised import derivatives
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +54,7 @@ def path_angle(game: Game, end: Tensor, points: int = 61, span: tuple[float, flo
     try:
         for share in positions.tolist():
             game.move_to(start + share * way)
-            value = _value(game)
+            value = game.field()
             norms.append(value.norm())
             cosines.append(value @ way / (norms[-1] * length))
     finally:
@@ -63,8 +62,3 @@ def path_angle(game: Game, end: Tensor, points: int = 61, span: tuple[float, flo
     return PathAngle(
         positions=positions, cosines=torch.stack(cosines).double().cpu(), norms=torch.stack(norms).double().cpu()
     )
-
-
-def _value(game: Game) -> Tensor:
-    gradients = derivatives(game.critic_loss(), game.critic) + derivatives(game.generator_loss(), game.generator)
-    return -torch.cat([each.flatten() for each in gradients])

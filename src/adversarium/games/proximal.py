@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from adversarium.errors import require
-from adversarium.games._solve import flat, gmres, shaped, step_by
+from adversarium.games._solve import check_limits, flat, gmres, shaped, step_by
 from adversarium.games._weights import copies, learning_rates, put, weights
 from adversarium.games.linearised import Linearised
 from adversarium.types import Closure, GameRule
@@ -33,9 +32,7 @@ def proximal_point(tolerance: float = 1e-10, max_iterations: int = 50) -> GameRu
     Raises:
         InputError: a ``tolerance`` that is not above 0 and below 1, or ``max_iterations`` below 1.
     """
-    require(0 < tolerance < 1, f"tolerance is {tolerance}: wanted a number above 0 and below 1")
-    whole = isinstance(max_iterations, int) and max_iterations >= 1
-    require(whole, f"max_iterations is {max_iterations}: wanted a whole number, at least 1")
+    check_limits(tolerance, max_iterations)
 
     def play(critic: Closure, generator: Closure, critic_optimizer: Optimizer, generator_optimizer: Optimizer) -> None:
         players = weights(critic_optimizer), weights(generator_optimizer)

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 
 from adversarium.errors import lookup, require
 from adversarium.games._solve import step_by
-from adversarium.games._weights import weights
+from adversarium.games._weights import rates, weights
 from adversarium.games.linearised import derivatives, number, pulled_back
 from adversarium.types import Closure, GameRule
 
@@ -49,10 +49,7 @@ def unrolled(
 
     def play(critic: Closure, generator: Closure, critic_optimizer: Optimizer, generator_optimizer: Optimizer) -> None:
         moved, other = weights(critic_optimizer), weights(generator_optimizer)
-        groups = critic_optimizer.param_groups
-        rates = [float(group["lr"]) for group in groups for each in group["params"] if each.requires_grad]
-        if inner_learning_rate is not None:
-            rates = [inner_learning_rate] * len(moved)
+        steps = rates(critic_optimizer) if inner_learning_rate is None else [inner_learning_rate] * len(moved)
         start = [each.data for each in moved]
         found = []  # the critic's gradients at ψ₀ ... ψ_k-1, with graphs
         # Closures read the weights in place, so the weights have to change while the graphs of earlier evaluations
@@ -62,7 +59,7 @@ def unrolled(
             with saved_tensors_hooks(_keep, _give_back):
                 for _ in range(k):
                     found.append(derivatives(number("critic", critic), moved, create_graph=True))
-                    for each, rate, gradient in zip(moved, rates, found[-1], strict=True):
+                    for each, rate, gradient in zip(moved, steps, found[-1], strict=True):
                         each.data = each.data - rate * gradient.detach()
                 answer = derivatives(number("critic", critic), moved) if through == "critic" else None
                 by = derivatives(number("generator", generator), [*moved, *other])
@@ -73,7 +70,7 @@ def unrolled(
             by = [-each for each in answer] + by[len(moved) :]
         # backwards through ψᵢ₊₁ = ψᵢ - η·g(ψᵢ, θ), with ``by`` = (∂V/∂ψᵢ₊₁, what has come together of d/dθ)
         for gradients in reversed(found):
-            pushed = [rate * part for rate, part in zip(rates, by[: len(moved)], strict=True)]
+            pushed = [rate * part for rate, part in zip(steps, by[: len(moved)], strict=True)]
             by = list(torch._foreach_sub(by, pulled_back(gradients, pushed, [*moved, *other])))
         step_by(found[0] + by[len(moved) :], critic_optimizer, generator_optimizer)
 

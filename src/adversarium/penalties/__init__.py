@@ -9,7 +9,7 @@ from collections.abc import Callable
 from adversarium.penalties._values import per_sample, wide
 from adversarium.penalties.attach import attached
 from adversarium.penalties.consistency import bcr, cr, shift_and_flip, zcr_critic, zcr_generator
-from adversarium.penalties.fraction import OnFraction, on_fraction, random_rows, rows_of
+from adversarium.penalties.fraction import OnFraction, on_fraction, on_whole, random_rows, rows_of
 from adversarium.penalties.generator import Encodes, PathLength, mode_seeking, path_length, pulling_away
 from adversarium.penalties.gradient import (
     GradientPenalty,
@@ -101,6 +101,7 @@ __all__ = [
     "noise_r1",
     "noise_r2",
     "on_fraction",
+    "on_whole",
     "orthogonal_regularisation",
     "path_length",
     "per_sample",

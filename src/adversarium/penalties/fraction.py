@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,3 +60,10 @@ def on_fraction(penalty: Penalty, fraction: float) -> OnFraction:
     """
     require(0 < fraction <= 1, f"fraction is {fraction}: wanted a number above 0 and at most 1")
     return OnFraction(penalty, fraction)
+
+
+def on_whole(penalty: Any) -> Any:
+    """Return what a penalty on a fraction of the batch evaluates, to be evaluated on all of it; others as they are."""
+    while isinstance(penalty, OnFraction):
+        penalty = penalty.penalty
+    return penalty

@@ -13,10 +13,10 @@ from adversarium.penalties import (
     FromScores,
     GradientPenalty,
     Method,
-    OnFraction,
     at_fake,
     at_real,
     check_samples,
+    on_whole,
     random_rows,
     refuse_batch_norm,
     rows_of,
@@ -253,10 +253,8 @@ def modules_of(objective: Objective) -> dict[str, nn.Module]:
         **{f"critic.{term.name}": term.penalty for term in objective.critic_latent_terms},
         **{f"generator.{term.name}": term.penalty for term in objective.generator_terms},
     }
-    for name, part in named.items():
-        while isinstance(part, OnFraction):
-            named[name] = part = part.penalty
-    return {name: part for name, part in named.items() if isinstance(part, nn.Module)}
+    parts = {name: on_whole(part) for name, part in named.items()}
+    return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
 
 
 def due(terms: tuple[Term[AnyPenalty], ...], step: int) -> list[Term[AnyPenalty]]:

@@ -2,9 +2,9 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from adversarium.data import Latent, Source, open_data, open_stream
 from adversarium.errors import InputError
 from adversarium.games import Game
 from adversarium.nets import parts_of
-from adversarium.penalties import OnFraction
+from adversarium.penalties import on_whole
 from adversarium.train.build import build, known, resolve
 from adversarium.train.checkpoint import load_newest
 from adversarium.train.folder import RunFolder
@@ -60,25 +60,21 @@ def game_of(
     for part in modules_of(objective).values():
         part.to(real.device).eval()
     joint = "batch_norm" not in parts_of(critic)
-
     devices = [real.device] if real.is_cuda else []
 
     def critic_loss() -> Tensor:
-        with torch.random.fork_rng(devices=devices):
-            _seed(devices)  # for dropout
-            rng, fake = torch.Generator().manual_seed(0), generator(codes)
+        with _same_draws(devices) as rng:
+            fake = generator(codes)
             side = critic_side(objective, critic, real, fake, rng, images=images, joint=joint, attached=True)
         return torch.stack(list(side.parts.values())).sum()
 
     def generator_loss() -> Tensor:
-        with torch.random.fork_rng(devices=devices):
-            _seed(devices)
-            rng, fake = torch.Generator().manual_seed(0), generator(codes)
+        with _same_draws(devices) as rng:
             parts = generator_side(
                 objective,
                 critic,
                 real,
-                fake,
+                generator(codes),
                 generator=generator,
                 codes=codes,
                 rng=rng,
@@ -146,11 +142,15 @@ def run_game(
     )
 
 
-def _seed(devices: list[torch.device]) -> None:
-    """Seed the streams that were forked, and no other's: torch.manual_seed reaches every GPU."""
-    torch.default_generator.manual_seed(0)
-    for device in devices:
-        torch.cuda.default_generators[device.index or 0].manual_seed(0)
+@contextmanager
+def _same_draws(devices: list[torch.device]) -> Iterator[torch.Generator]:
+    """Give the same random numbers at each call, torch's global ones (dropout) too, and leave those as they were."""
+    with torch.random.fork_rng(devices=devices):
+        # only the streams that were forked: torch.manual_seed reaches every GPU
+        torch.default_generator.manual_seed(0)
+        for device in devices:
+            torch.cuda.default_generators[device.index or 0].manual_seed(0)
+        yield torch.Generator().manual_seed(0)
 
 
 def _standing(network: nn.Module) -> nn.Module:
@@ -172,13 +172,9 @@ def _in_full(objective: Objective) -> Objective:
     """Return an objective whose terms count at every call, on the whole batch."""
 
     def full(terms: tuple[Term[AnyPenalty], ...]) -> tuple[Term[AnyPenalty], ...]:
-        whole = []
-        for term in terms:
-            penalty: Any = term.penalty
-            while isinstance(penalty, OnFraction):
-                penalty = penalty.penalty
-            whole.append(dataclasses.replace(term, penalty=penalty, every=1, fraction=1.0))
-        return tuple(whole)
+        return tuple(
+            dataclasses.replace(term, penalty=on_whole(term.penalty), every=1, fraction=1.0) for term in terms
+        )
 
     return dataclasses.replace(
         objective, critic_terms=full(objective.critic_terms), generator_terms=full(objective.generator_terms)
