@@ -179,6 +179,51 @@ def test_options_from_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert "cannot be read as a configuration" in refused(capsys, "train", "--config", str(toml))
 
 
+def test_what_a_run_worked_out_follows_when_its_options_are_given_anew(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A run's own config.json holds every option as it was used; a file of one's own holds what was typed."""
+    run = trained(tmp_path / "run", "ring")
+    changed = {
+        "preset": (
+            ["--preset", "wgan-gp"],
+            {"game": "alternating(n_critic=5, n_generator=1)", "beta1": 0.0, "width": 4},
+        ),
+        "n_critic": (["--n-critic", "3"], {"game": "alternating(n_critic=3, n_generator=1)", "beta1": 0.5}),
+        "optimizer": (["--optimizer", "rmsprop"], {"beta1": 0.0, "beta2": 0.99}),
+    }
+    for name, (options, expected) in changed.items():
+        out = tmp_path / name
+        assert main(["train", "--config", str(run / "config.json"), *options, "--steps", "1", "--out", str(out)]) == 0
+        found = json.loads((out / "config.json").read_text())
+        assert {each: found[each] for each in expected} == expected
+    sgd = ["train", "--config", str(run / "config.json"), "--optimizer", "sgd", "--out", str(tmp_path / "sgd")]
+    assert "learning rates are for adam" in refused(capsys, *sgd)  # the saved rates are Adam's
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({"data": "ring", "beta1": 0.25, "width": 8}))
+    typed = ["train", "--config", str(own), "--preset", "wgan-gp", "--steps", "1", "--out", str(tmp_path / "typed")]
+    assert main(typed) == 0
+    assert json.loads((tmp_path / "typed/config.json").read_text())["beta1"] == 0.25
+
+
+def test_a_rule_that_finds_no_step_ends_a_run_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    options = ["--optimizer", "sgd", "--critic-learning-rate", "1", "--generator-learning-rate", "1", "--steps", "3"]
+    game = ["--game", "competitive(max_iterations=1)", "--width", "8", "--out", str(tmp_path / "run")]
+    assert main(["train", "ring", *options, *game]) == 2
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "stopped at step 1: no solution in 1 GMRES iterations" in said
+
+
+def test_a_negative_number_may_be_written_with_an_exponent(tmp_path: Path) -> None:
+    assert (
+        main(["train", "ring", "--beta1", "-5e-1", "--steps", "1", "--width", "8", "--out", str(tmp_path / "r")]) == 0
+    )
+    assert json.loads((tmp_path / "r/config.json").read_text())["beta1"] == -0.5
+
+
 def test_only_the_budget_may_change_on_resume(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     run = trained(tmp_path / "run", "ring")
     assert "--preset with --resume" in refused(capsys, "train", "--resume", str(run), "--preset", "wgan")

@@ -462,6 +462,21 @@ def test_wrong_input(capsys: pytest.CaptureFixture[str], arguments: list[str], w
     assert os.listdir() == []
 
 
+def test_a_figure_that_cannot_be_written_is_told_before_anything_is_played(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("folder.png").mkdir()
+    Path("file").write_text("mine")
+    for out, words in (("folder.png", "is a folder"), ("file/a.png", "file is not a folder")):
+        assert main(["dynamics", "--out", out, "--force"]) == 2
+        assert words in capsys.readouterr().err
+    assert main(["dynamics", "--json", "--force"]) == 2
+    assert "there is no figure" in capsys.readouterr().err
+
+
+def test_a_rule_that_finds_no_step_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dynamics", "--rules", "proximal_point(max_iterations=1)", "--penalties", "r1"]) == 2
+    assert "proximal_point found no step" in capsys.readouterr().err
+
+
 def test_help_answers_without_torch() -> None:
     program = (
         "import sys; from adversarium.cli import main\n"

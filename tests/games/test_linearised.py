@@ -181,3 +181,8 @@ def test_gmres_returns_no_wrong_answer(diagonal: list[float], target: list[float
     of, to = torch.tensor(diagonal, dtype=torch.float64), torch.tensor(target, dtype=torch.float64)
     with pytest.raises(ArithmeticError, match="residual"):
         gmres(lambda vector: of * vector - vector, to, 1e-10, iterations)
+
+
+def test_a_player_without_trained_weights_has_no_derivatives():
+    weight = torch.ones(2, dtype=torch.float64).requires_grad_()
+    assert derivatives(weight.square().sum(), []) == []

@@ -413,3 +413,18 @@ def test_a_closure_may_return_the_loss_that_it_differentiated():
     optimizers = torch.optim.SGD([psi], lr=0.1), torch.optim.SGD([theta], lr=0.1)
     GAMES["simultaneous"]()(lambda: fill(1, psi), lambda: fill(-1, theta), *optimizers)
     assert float(psi.detach()) == pytest.approx(0.9)
+
+
+def test_lookahead_counts_on_where_the_weight_that_holds_the_count_is_frozen():
+    """k = 4: two steps, a freeze, and two more: then the others go half of the way back."""
+    a, b, theta = (torch.zeros(1, dtype=torch.float64).requires_grad_() for _ in range(3))
+    game = Game(
+        critic=(a, b), generator=(theta,), critic_loss=lambda: (a + b).sum(), generator_loss=lambda: theta.sum()
+    )
+    optimizers = SGD([a, b], lr=1.0), SGD([theta], lr=1.0)
+    rule = lookahead(k=4, alpha=0.5)
+    for step in range(4):
+        if step == 2:
+            a.requires_grad_(False)
+        game.play(rule, *optimizers)
+    assert (float(a), float(b.detach()), float(theta.detach())) == (-2.0, -2.0, -2.0)

@@ -159,8 +159,9 @@ def test_two_learning_rates_decay_to_nothing_over_the_budget() -> None:
     assert resolve(dataclasses.replace(found.config, kimg=1.0), found.codec).decay_kimg == 2.0
 
 
-def test_gradients_are_clipped_player_by_player() -> None:
-    found = training(clip_gradient_norm=1e-3)
+@pytest.mark.parametrize("game", ["alternating", "consensus"])
+def test_gradients_are_clipped_player_by_player(game: str) -> None:
+    found = training(clip_gradient_norm=1e-3, game=game)
     found.move(0)
     for network in (found.step.critic, found.step.generator):
         norm = torch.linalg.vector_norm(torch.cat([each.grad.flatten() for each in network.parameters()]))

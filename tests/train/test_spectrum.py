@@ -47,12 +47,14 @@ def assert_jacobian_is_the_gradients(game: Game, width: float, tolerance: float)
 def test_the_game_of_a_run(preset: str, tmp_path: Path) -> None:
     run = train(TrainConfig(data="ring", preset=preset, steps=5, width=6, batch_size=8, out=str(tmp_path / "run")))
     before = {each: each.stat().st_mtime_ns for each in run.path.rglob("*")}
+    state = torch.get_rng_state()
     game = run_game(run.path, batch=8)
     assert all(each.dtype == torch.float64 for each in game.weights)
     torch.testing.assert_close(gradient(game), gradient(game), rtol=0, atol=0)
     # a tenth of a millionth: no kink of a ReLU lies so near
     assert_jacobian_is_the_gradients(game, 1e-7, 1e-5)
     assert {each: each.stat().st_mtime_ns for each in run.path.rglob("*")} == before
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_a_run_on_images_with_batch_norm(tmp_path: Path) -> None:

@@ -85,10 +85,6 @@ def _signature(factory: Callable[..., Any]) -> str:
     return f"{room}.{factory.__name__}({', '.join(arguments)})"
 
 
-def _shown(default: object) -> str:
-    return str(getattr(default, "__name__", repr(default)))  # a function's address changes at each run
-
-
 def _preset(name: str, preset: Preset) -> list[str]:
     excluded = [
         f"no {part.replace('_', ' ')} in the {player} ({preset.why_without})"

@@ -10,15 +10,12 @@ from adversarium.cli.parser import Parser
 from adversarium.config import BUDGETS, DEFAULT_KIMG, FIELDS, field_type, from_mapping, read_config
 from adversarium.errors import InputError
 
+_RATES = ("critic_learning_rate", "generator_learning_rate")
 _WORKED_OUT = {
-    "preset": (
-        *("game", "n_critic", "optimizer", "beta1", "beta2", "critic_learning_rate", "generator_learning_rate"),
-        *("network", "width", "critic_batch_norm", "generator_batch_norm"),
-    ),
-    "optimizer": ("beta1", "beta2"),
+    "preset": ("game", "n_critic", "optimizer", "beta1", "beta2", *_RATES),
+    "optimizer": ("beta1", "beta2", *_RATES),
     "game": ("n_critic",),
     "n_critic": ("game",),
-    "network": ("width", "critic_batch_norm", "generator_batch_norm"),
     "kimg": ("decay_kimg",),
 }
 """Options that a run works out from others: what a saved value of theirs gives way to."""
