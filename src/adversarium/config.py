@@ -50,6 +50,11 @@ class TrainConfig:
 
     data: str = _option("mnist", "a builtin name, a folder of images or IDX files, a .npz or a .npy")
     size: int | None = _option(None, "resize and crop a folder's images to this many pixels")
+    hold_out: float | None = _option(
+        None,
+        "share of the data that is not trained on, to measure with (default: 0.05; 0 of data with a test split of "
+        "their own, and of few data)",
+    )
     preset: str = _option(DEFAULT_PRESET, "the published method (adversarium list presets)")
     network: str = _option("auto", "auto, dcgan, mlp, vector-mlp, autoencoder or vector-autoencoder")
     width: int | None = _option(None, "the networks' width (default: dcgan 32, mlp 256, vector-mlp 512)")
@@ -105,6 +110,12 @@ class TrainConfig:
     sample_every_kimg: float = _option(25.0, "thousands of samples between pictures")
     checkpoint_every_seconds: float = _option(60.0, "seconds between checkpoints")
     keep_checkpoints: int = _option(2, "how many of the newest checkpoints to keep")
+    diagnose_every_steps: int = _option(100, "steps between looks at what may go wrong (0: never)")
+    evaluate: str | None = _option(
+        None, "measure by this protocol on the way, fd5k_lenet_test say (metric, samples, features, split)"
+    )
+    evaluate_every_kimg: float = _option(25.0, "thousands of samples between those measurements")
+    patience: int | None = _option(None, "stop after this many measurements in a row without a better one")
     tensorboard: bool = _option(False, "also write TensorBoard events (the extra 'tensorboard')")
 
     def __post_init__(self) -> None:
@@ -116,13 +127,15 @@ class TrainConfig:
             *("size", "width", "latent_dim", "steps", "kimg", "seconds", "batch_size", "n_critic"),
             *("anneal_kimg", "decay_kimg", "clip_gradient_norm"),
             *("critic_learning_rate", "generator_learning_rate", "log_every_steps", "sample_every_kimg"),
-            *("checkpoint_every_seconds", "keep_checkpoints"),
+            *("checkpoint_every_seconds", "keep_checkpoints", "evaluate_every_kimg", "patience"),
         )
         for name in positive:
             _require_number(name, getattr(self, name), lambda number: number > 0, "a positive number")
-        for name in ("penalty_scale", "average_from_kimg", "ema_half_life_kimg", "ema_rampup"):
+        not_negative = ("penalty_scale", "average_from_kimg", "ema_half_life_kimg", "ema_rampup")
+        for name in (*not_negative, "diagnose_every_steps"):
             _require_number(name, getattr(self, name), lambda number: number >= 0, "a number that is not negative")
         _require_number("penalty_fraction", self.penalty_fraction, lambda f: 0 < f <= 1, "a number above 0, at most 1")
+        _require_number("hold_out", self.hold_out, lambda share: 0 <= share < 1, "a share from 0 to below 1")
         _require_number("seed", self.seed, lambda number: 0 <= number < 2**63, "a number from 0 to 2^63 - 1")
         _require_number("beta1", self.beta1, lambda beta: -1 < beta < 1, "a number above -1 and below 1")
         _require_number("beta2", self.beta2, lambda beta: 0 <= beta < 1, "a number from 0 to below 1")

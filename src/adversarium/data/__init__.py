@@ -8,6 +8,7 @@ from adversarium.data.idx import find_splits, mnist, open_idx
 from adversarium.data.latent import Latent
 from adversarium.data.noise import InstanceNoise, NoisyCritic, instance_noise, noisy
 from adversarium.data.source import ArraySource, Codec, Density, Source
+from adversarium.data.split import default_share, splits
 from adversarium.data.stream import Batch, Stream, open_stream
 from adversarium.data.toys import grid, ring
 from adversarium.errors import InputError, nearest, require
@@ -23,10 +24,12 @@ __all__ = [
     "NoisyCritic",
     "Source",
     "Stream",
+    "default_share",
     "instance_noise",
     "noisy",
     "open_data",
     "open_stream",
+    "splits",
 ]
 
 DATASETS: dict[str, Callable[[], Source]] = {

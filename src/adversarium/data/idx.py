@@ -1,5 +1,6 @@
 """Folders in MNIST's IDX format (LeCun et al., http://yann.lecun.com/exdb/mnist), plain or compressed; and MNIST."""
 
+import dataclasses
 import gzip
 import math
 import os
@@ -48,7 +49,7 @@ def find_splits(folder: Path) -> list[Split]:
 
 
 def open_idx(folder: Path, *, name: str | None = None) -> ArraySource:
-    """Open the train split of a folder of IDX files or, where there is none, the test split.
+    """Open the train split of a folder of IDX files, with its test split, or the test split where that is all.
 
     Images are named ``train-images-idx3-ubyte`` or ``train-images.idx3-ubyte`` (or ``t10k-``, or ``test-``), with an
     optional prefix (``emnist-letters-``) and an optional ``.gz``; labels beside them are named alike, and optional.
@@ -62,7 +63,16 @@ def open_idx(folder: Path, *, name: str | None = None) -> ArraySource:
     names = ", ".join(split.path.name for split in splits)
     require(len(prefixes) == 1, f"{folder} has the IDX files of several data sets ({names}): give each a folder")
     chosen = next((split for split in splits if split.split == "train"), splits[0])
-    return _read(chosen, str(folder) if name is None else name)
+    others = [split for split in splits if split is not chosen]
+    name = str(folder) if name is None else name
+    test = _read(others[0], f"{name} ({others[0].split})") if others else None
+    source = _read(chosen, name)
+    if test is not None and test.samples.shape[1:] != source.samples.shape[1:]:
+        raise InputError(
+            f"{others[0].path} has images of shape {list(test.samples.shape[1:])}, and {chosen.path.name} of "
+            f"{list(source.samples.shape[1:])}: wanted the same size in both"
+        )
+    return dataclasses.replace(source, test=test)
 
 
 def _read(split: Split, name: str) -> ArraySource:

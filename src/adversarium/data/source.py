@@ -1,7 +1,7 @@
 """What a data set is: an array on disk or in memory, or a distribution with an exact density."""
 
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,8 @@ class ArraySource:
         labels: int64 ``[N]``, or ``None``.
         classes: the names of the labels 0, 1, ..., or empty.
         notes: what was converted or skipped on the way in, one sentence each, for the user.
+        rows: which of ``samples`` and ``labels`` belong to it; ``None``: all.
+        test: the published test split of the same data, where there is one.
     """
 
     name: str
@@ -63,10 +65,23 @@ class ArraySource:
     labels: npt.NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default_factory=tuple)
+    rows: npt.NDArray[np.int64] | None = None
+    test: "ArraySource | None" = None
 
     def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.samples)
+        """Return the number of samples that belong to it."""
+        return len(self.samples) if self.rows is None else len(self.rows)
+
+    def take(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Return the samples of these numbers, each from 0 to ``len(self) - 1``: a copy, also of a memory map."""
+        return np.ascontiguousarray(self.samples[self._where(numbers)])
+
+    def labels_of(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+        """Return the labels of these numbers, or ``None`` where there are none."""
+        return None if self.labels is None else self.labels[self._where(numbers)]
+
+    def _where(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return numbers if self.rows is None else self.rows[numbers]
 
 
 @runtime_checkable

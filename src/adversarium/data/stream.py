@@ -54,9 +54,9 @@ class ArrayStream:
     def next(self, n: int) -> Batch:
         """Return the next ``n`` samples and their labels."""
         indices = self._take(n)
-        # fancy indexing copies, also from a read-only map; a copy of a transposed view keeps its strides, hence this
-        samples = torch.from_numpy(np.ascontiguousarray(self._source.samples[indices]))
-        labels = None if self._source.labels is None else torch.from_numpy(self._source.labels[indices])
+        samples = torch.from_numpy(self._source.take(indices))
+        found = self._source.labels_of(indices)
+        labels = None if found is None else torch.from_numpy(found)
         if self._device.type == "cuda":
             # uint8 travels, float32 is made on the other side
             samples = samples.pin_memory().to(self._device, non_blocking=True)
@@ -67,7 +67,7 @@ class ArrayStream:
         return Batch(self._source.codec.encode(samples), labels)
 
     def _take(self, n: int) -> npt.NDArray[np.int64]:
-        """Return the next ``n`` indices into the array."""
+        """Return the numbers of the next ``n`` samples."""
         size = len(self._source)
         parts = []
         while n > 0:
@@ -123,7 +123,8 @@ def open_stream(source: Source, *, batch_size: int, seed: int, device: torch.dev
     if not isinstance(source, ArraySource):
         return DensityStream(source, seed, device)
     if batch_size > len(source):
-        raise InputError(f"batch_size is {batch_size}, but {source.name!r} has only {len(source)} samples")
+        kept = f" ({len(source.samples) - len(source)} more are held out)" if source.rows is not None else ""
+        raise InputError(f"batch_size is {batch_size}, but {source.name!r} has only {len(source)} samples{kept}")
     return ArrayStream(source, seed, device)
 
 

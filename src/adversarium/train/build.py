@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from adversarium.config import BUDGETS, DEFAULT_KIMG, FIELDS, TrainConfig, with_budget
-from adversarium.data import Codec, Latent, Source, Stream, open_stream
+from adversarium.data import Codec, Latent, Source, Stream, default_share, open_stream, splits
 from adversarium.errors import InputError, lookup
 from adversarium.games import GAMES
 from adversarium.nets import NETWORKS, Family, parts_of
@@ -142,16 +142,22 @@ _OF_LATE = ("game", "optimizer")
 
 @dataclass(frozen=True)
 class Training:
-    """A run in memory: what moves, and the streams that feed it."""
+    """A run in memory: what moves, the streams that feed it, and data that are kept out of it."""
 
     config: TrainConfig
-    codec: Codec
+    data: Source
+    held_out: Source | None
     step: Step
     average: Ema | UniformAverage
     stream: Stream
     latent: Latent
     penalty_rng: torch.Generator
     settings: tuple[OptimizerSettings, OptimizerSettings]
+
+    @property
+    def codec(self) -> Codec:
+        """What its samples are."""
+        return self.data.codec
 
     def move(self, images: int) -> int:
         """Take one step after ``images`` images; return the number of images now."""
@@ -258,7 +264,8 @@ def build(config: TrainConfig, source: Source) -> Training:
     ):
         for part in sorted(parts_of(network) & excluded):
             raise InputError(f"{config.preset}'s {player} must not contain {part}: {preset.why_without}")
-    stream = open_stream(source, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
+    data, held_out = splits(source, default_share(source) if config.hold_out is None else config.hold_out)
+    stream = open_stream(data, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
     latent = Latent(known(config.latent_dim), _seed(config.seed, "latent"), device)
     penalty_rng = _rng(config.seed, "penalty")
     settings = settings_of(config, preset)
@@ -280,7 +287,7 @@ def build(config: TrainConfig, source: Source) -> Training:
     if config.clip_gradient_norm is not None:  # after the step's own hooks, which measure the norm as it was
         clip_gradient_norm(step.critic_optimizer, config.clip_gradient_norm)
         clip_gradient_norm(step.generator_optimizer, config.clip_gradient_norm)
-    return Training(config, codec, step, _average(config, generator), stream, latent, penalty_rng, settings)
+    return Training(config, data, held_out, step, _average(config, generator), stream, latent, penalty_rng, settings)
 
 
 def _average(config: TrainConfig, generator: nn.Module) -> Ema | UniformAverage:

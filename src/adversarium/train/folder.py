@@ -100,7 +100,8 @@ class RunFolder:
             InputError: it cannot be read.
         """
         path = self.path / "config.json"
-        return from_mapping(read_config(path), str(path))
+        # a run that says nothing of it is older than the option, and held nothing out
+        return from_mapping({"hold_out": 0.0, **read_config(path)}, str(path))
 
     def codec(self) -> Codec:
         """Return what the run's samples are.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 
 from adversarium.config import TrainConfig, with_budget
-from adversarium.data import DATASETS, ArraySource, Source, open_data
+from adversarium.data import DATASETS, ArraySource, Source, default_share, open_data
 from adversarium.errors import InputError
 from adversarium.files import remove_leftovers
 from adversarium.train import checkpoint, pictures
@@ -87,6 +87,8 @@ def train(
         if config.data not in DATASETS:  # the run can be resumed from any folder
             config = replace(config, data=str(Path(config.data).expanduser().resolve()))
     config = resolve(config, source.codec)
+    if config.hold_out is None:
+        config = replace(config, hold_out=default_share(source))
     if config.tensorboard:
         _summary_writer_class()
     training = build(config, source)
@@ -219,7 +221,7 @@ def _loop(
         if training.codec.is_image:
             pictures.write_image(path, pictures.grid_of(made))
         else:
-            pictures.write_scatter(path, made, _some(source, len(made)))
+            pictures.write_scatter(path, made, _some(training.data, len(made)))
 
     ended = progress >= 1.0
     mark = time.monotonic()
@@ -290,7 +292,7 @@ def _some(source: Source, n: int) -> npt.NDArray[np.float32]:
     """Return samples from all over the data for a picture, without moving the training's stream."""
     if isinstance(source, ArraySource):
         rows = np.linspace(0, len(source) - 1, min(n, len(source))).astype(np.int64)
-        return source.samples[rows].astype(np.float32)
+        return source.take(rows).astype(np.float32)
     return source.sample(n, torch.Generator().manual_seed(0)).numpy()
 
 

@@ -130,7 +130,7 @@ def run_game(
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):  # both move torch's global streams
         training = build(config, source)
         training.restore(found)
-    real = open_stream(source, batch_size=batch, seed=_DATA, device=where).next(batch).samples
+    real = open_stream(training.data, batch_size=batch, seed=_DATA, device=where).next(batch).samples
     codes = Latent(known(config.latent_dim), _CODES, where).next(batch)
     return game_of(
         training.step.generator.to(dtype),

@@ -1,0 +1,1 @@
+"""Features by name: what metrics compare samples by."""
