@@ -17,11 +17,14 @@ from multiprocessing import get_context
 from typing import Any
 
 import torch
-from _modes import SAMPLES, reached
 
 from adversarium.config import TrainConfig
 from adversarium.data.toys import grid
+from adversarium.metrics.modes import mode_scores
 from adversarium.train.build import build, resolve
+
+SAMPLES = 2500
+"""How many samples are judged, as in PacGAN."""
 
 
 def run(seed: int, fraction: float, options: dict[str, Any]) -> dict[str, Any]:
@@ -35,8 +38,9 @@ def run(seed: int, fraction: float, options: dict[str, Any]) -> dict[str, Any]:
     codes = torch.randn(SAMPLES, config.latent_dim, generator=torch.Generator().manual_seed(1000 + seed))
     with torch.no_grad():
         samples = training.codec.decode(training.average.module.eval()(codes))
-    found = reached(torch.as_tensor(samples), source)
-    return {"fraction": fraction, "seed": seed, "modes": found.modes, "high_quality": round(found.high_quality, 4)}
+    found = mode_scores(torch.as_tensor(samples), source.modes, source.std)
+    quality = round(float(found.high_quality), 4)
+    return {"fraction": fraction, "seed": seed, "modes": int(found.modes), "high_quality": quality}
 
 
 def main() -> int:

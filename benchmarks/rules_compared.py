@@ -15,7 +15,7 @@ Each run appends one JSON line to FILE; one whose line is there already is skipp
 and continued. A line judges the averaged generator and the raw one:
 
 ring: 2,500 samples; the modes reached of 8, the share of high quality (a perfect sampler: 98.889 %) and the reverse KL
-of the modes (a perfect sampler: 0.0014), see `_modes.py`.
+of the modes (a perfect sampler: 0.0014), see `metrics/modes.py`.
 
 mnist: 10,000 samples, read by the classifier of `quality_mnist.py`, which learns from FOLDER, MNIST's four IDX files
 (and is kept in `--classifier`): the share that it is sure of, the smallest share of a class, KL of the classes to the
@@ -27,7 +27,6 @@ that no run has seen, as if a generator had made them.
 """
 
 import argparse
-import dataclasses
 import json
 import math
 import statistics
@@ -42,7 +41,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _modes import SAMPLES, reached
 from quality_mnist import class_shares, judge, probabilities, sure_share
 from torch import Tensor, nn
 
@@ -52,6 +50,7 @@ from adversarium.data import open_data
 from adversarium.data.idx import open_idx
 from adversarium.data.toys import ring
 from adversarium.games import GAMES
+from adversarium.metrics.modes import mode_scores
 from adversarium.train import StoppedError, load_generator, sample_run, train
 
 RULES = "alternating,simultaneous,extragradient,extrapolation_from_the_past,optimistic,lookahead(k=5)"
@@ -74,6 +73,7 @@ COLUMNS = {
     },
 }
 DIGITS = 10_000
+SAMPLES = 2500
 
 
 def key(line: dict[str, Any]) -> str:
@@ -107,9 +107,20 @@ def run(data: str, rule: str, seed: int, settings: dict[str, Any], mnist: Path |
             trained = load_generator(ended.path, average=average, device="cpu")
             n = SAMPLES if data == "ring" else DIGITS
             samples = torch.from_numpy(sample_run(trained, n, seed=1000 + seed))
-            found = dataclasses.asdict(reached(samples, ring())) if data == "ring" else read(samples, mnist, kept)
+            found = read_modes(samples) if data == "ring" else read(samples, mnist, kept)
             line[name] = {each: round(value, 5) if math.isfinite(value) else None for each, value in found.items()}
     return line
+
+
+def read_modes(samples: Tensor) -> dict[str, float]:
+    """Judge samples of the ring."""
+    source = ring()
+    found = mode_scores(samples, source.modes, source.std)
+    return {
+        "modes": int(found.modes),
+        "high_quality": float(found.high_quality),
+        "reverse_kl": float(found.reverse_kl),
+    }
 
 
 def read(images: Tensor, mnist: Path | None, kept: Path) -> dict[str, float]:

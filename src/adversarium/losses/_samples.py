@@ -51,7 +51,11 @@ def as_rows(real: Tensor, fake: Tensor) -> tuple[RealRows, FakeRows]:
 def squared_distances(x: RealRows, y: FakeRows) -> Pairs:
     """Return ``‖x_i - y_j‖²``, never negative; 0, with gradient 0, where two rows cannot be told apart."""
     if x.shape[1] <= DIRECT_WIDTH:
-        return (x[:, None] - y[None]).square().sum(-1)
+        # column by column: a sum over a short last axis is slow
+        squared = (x[:, None, 0] - y[:, 0]).square()
+        for column in range(1, x.shape[1]):
+            squared = squared + (x[:, None, column] - y[:, column]).square()
+        return squared
     centre = y.detach().mean(0)  # distances do not see a shift, rounding errors do
     x, y = x - centre, y - centre
     norms = x.square().sum(1)[:, None] + y.square().sum(1)

@@ -59,6 +59,7 @@ class Metric:
         function: the pure function, whose docstring has the formula.
         measure: evaluates it on what it reads. Metrics that share a ``measure`` are computed together.
         field: which field of the result the number is, where there are several.
+        what: that field in a few words.
         better: which way it improves.
         reads: what it compares.
         least: how many samples it needs on each side.
@@ -69,10 +70,19 @@ class Metric:
     better: Better
     reads: Reads = "rows"
     field: str | None = None
+    what: str = ""
     least: int = 2
 
     def value(self, result: Any) -> Tensor:
         """Return this metric's number from what :attr:`measure` returned."""
-        value = result if self.field is None else getattr(result, self.field)
-        number: Tensor = value.value if isinstance(value, Estimate) else value
+        found = self._found(result)
+        number: Tensor = found.value if isinstance(found, Estimate) else found
         return number
+
+    def standard_error(self, result: Any) -> Tensor | None:
+        """Return the standard error that the metric itself estimates, where it does."""
+        found = self._found(result)
+        return found.standard_error if isinstance(found, Estimate) else None
+
+    def _found(self, result: Any) -> Any:
+        return result if self.field is None else getattr(result, self.field)
