@@ -21,10 +21,21 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from adversarium.cli.explain import page
 from adversarium.cli.members import KINDS, summary
 
-COMMANDS = ("Train with",)
+COMMANDS = ("Train with", "Measure with")
 """The facts that are commands."""
 
-PROSE = ("Convention", "Elsewhere", "Use when", "Paper", "Raises", "Note", "Args", "Attributes", "Published in")
+PROSE = (
+    "Convention",
+    "Elsewhere",
+    "Use when",
+    "Paper",
+    "Raises",
+    "Warns",
+    "Note",
+    "Args",
+    "Attributes",
+    "Published in",
+)
 """The sections that are running text. The others (formulas, defaults, what a preset uses) keep their line breaks."""
 
 INTRODUCTIONS = {
@@ -44,6 +55,11 @@ INTRODUCTIONS = {
     "constraints": "What is done to a critic's weights. In code: `constraints.CONSTRAINTS[NAME]()`.",
     "games": "How the two players move. In code: `games.GAMES[NAME]()`.",
     "networks": "Small readable networks: `adversarium train DATA --network NAME`.",
+    "metrics": "Numbers that say how good samples are: `adversarium evaluate RUN --protocols fd2500_lenet_test`. "
+    "In code: the function that each is made of, `metrics.METRICS[NAME].function`.",
+    "features": "What metrics compare samples by. In code: `features.FEATURES[NAME]()`, or `features.open_features` "
+    "for any module.",
+    "diagnoses": "What goes wrong in a run: `adversarium doctor RUN` looks for each, and says what to change.",
     "datasets": "Builtin data, none of it downloaded: `adversarium train NAME`.",
 }
 

@@ -139,6 +139,8 @@ class TrainConfig:
         _require_number("seed", self.seed, lambda number: 0 <= number < 2**63, "a number from 0 to 2^63 - 1")
         _require_number("beta1", self.beta1, lambda beta: -1 < beta < 1, "a number above -1 and below 1")
         _require_number("beta2", self.beta2, lambda beta: 0 <= beta < 1, "a number from 0 to below 1")
+        if self.patience is not None and self.evaluate is None:
+            raise InputError(f"patience is {self.patience}, and there is no protocol to evaluate by: add --evaluate")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices and (value is not None or FIELDS[name].default is not None):

@@ -42,11 +42,11 @@ def test_help_answers_without_torch() -> None:
         "assert 'torch' not in sys.modules and 'numpy' not in sys.modules; sys.exit(code)"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    for command in ("train", "sample", "dynamics", "list", "explain"):
+    for command in ("train", "sample", "evaluate", "doctor", "dynamics", "list", "explain"):
         assert f"  {command} " in found.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "dynamics", "list", "explain"])
+@pytest.mark.parametrize("command", ["train", "sample", "evaluate", "doctor", "dynamics", "list", "explain"])
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])

@@ -16,19 +16,21 @@ from adversarium.cli.members import KINDS
 from adversarium.constraints import CONSTRAINTS
 from adversarium.games import GAMES
 from adversarium.losses import LOSSES, WRAPPERS
+from adversarium.metrics import METRICS, Metric, Protocol
 from adversarium.penalties import PENALTIES
 from adversarium.presets import PRESETS
 from adversarium.types import Anneal, Objective, OptimizerSettings, Preset, Term
 
-WITHOUT_FORMULA = ("presets", "networks", "datasets")
+WITHOUT_FORMULA = ("presets", "networks", "datasets", "diagnoses")
 FACTORIES = [(kind, name) for kind in KINDS if kind not in WITHOUT_FORMULA for name in KINDS[kind]]
 LABEL = "On the Dirac game: "
 page = functools.cache(explain.page)
 
 
-def formula(factory: Callable[..., object]) -> list[str]:
+def formula(factory: Callable[..., object] | Metric) -> list[str]:
     """Return the lines under a docstring's ``Formula:``."""
-    lines = (inspect.getdoc(factory) or "").splitlines()
+    documented = factory.function if isinstance(factory, Metric) else factory
+    lines = (inspect.getdoc(documented) or "").splitlines()
     return list(takewhile(lambda line: line.startswith(" "), lines[lines.index("Formula:") + 1 :]))
 
 
@@ -47,6 +49,13 @@ def test_a_members_page_has_its_formula(capsys: pytest.CaptureFixture[str], kind
     wanted = formula(KINDS[kind][name])
     assert wanted
     assert "\n".join(wanted) in page(kind, name)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metrics_page_says_how_to_measure_it(name: str):
+    (command,) = [line for line in page("metrics", name).splitlines() if line.startswith("Measure with: ")]
+    protocol = Protocol.parse(command.rpartition(" ")[2])
+    assert (protocol.value, protocol.name) == (name, command.rpartition(" ")[2])
 
 
 @pytest.mark.parametrize("name", PRESETS)

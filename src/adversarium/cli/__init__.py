@@ -13,6 +13,8 @@ from adversarium.errors import InputError, lookup
 COMMANDS = {
     "train": "train a generator: adversarium train mnist --preset wgan-gp --steps 5000 --out runs/wgan",
     "sample": "draw samples:       adversarium sample runs/wgan -n 64 --out grid.png",
+    "evaluate": "measure samples:   adversarium evaluate runs/wgan",
+    "doctor": "what goes wrong:    adversarium doctor runs/wgan",
     "list": "list members:       adversarium list presets",
     "explain": "explain a member:   adversarium explain wgan-gp",
     "dynamics": "play small games:   adversarium dynamics --game bilinear",

@@ -13,12 +13,15 @@ from torch import Tensor
 from adversarium.cli.members import KINDS
 from adversarium.cli.parser import Parser
 from adversarium.constraints import CONSTRAINTS
+from adversarium.diagnostics.detector import Detector
+from adversarium.diagnostics.probe import PROBED
 from adversarium.errors import InputError, lookup
 from adversarium.games import GAMES
 from adversarium.games.dirac import dirac_verdict
 from adversarium.games.dynamics import descent, predict
 from adversarium.games.toys import bilinear
 from adversarium.losses import LOSSES, WRAPPERS, nonsaturating
+from adversarium.metrics import Metric
 from adversarium.penalties import PENALTIES
 from adversarium.spec import written
 from adversarium.types import Anneal, Critic, GameRule, Loss, OptimizerSettings, Penalty, Preset, Scheduled, Term, at
@@ -27,8 +30,8 @@ _STEP = 0.1  # of plain gradient descent, both players'
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print what a preset, loss, penalty, constraint, game or network is."""
-    parser = Parser("explain", "Explain a preset, loss, penalty, constraint, game rule, network or data set.")
+    """Print what a preset, loss, penalty, constraint, game, network, metric or data set is."""
+    parser = Parser("explain", "Explain a preset, loss, penalty, constraint, game rule, network, metric or data set.")
     parser.add_argument("name", metavar="NAME")
     options = parser.parse(arguments)
 
@@ -42,11 +45,17 @@ def page(kind: str, name: str) -> str:
     """Return what the command prints on a member. The documentation's catalogue is made of these pages."""
     member = KINDS[kind][name]
     *adjectives, noun = kind.split("-")
-    singular = {"losses": "loss", "penalties": "penalty"}.get(noun, noun[:-1])
+    singular = {"losses": "loss", "penalties": "penalty", "diagnoses": "diagnosis", "features": "features"}.get(
+        noun, noun[:-1]
+    )
     title = f"{name} ({' '.join([*adjectives, singular])})"
     lines = [title, "=" * len(title)]
     if isinstance(member, Preset):
         lines += _preset(name, member)
+    elif isinstance(member, Metric):
+        lines += _metric(name, member)
+    elif isinstance(member, Detector):
+        lines += _detector(member)
     elif callable(member):
         lines += [inspect.getdoc(member) or "", "Defaults:", f"    {_signature(member)}"]
         if kind in ("losses", "misprints"):
@@ -72,6 +81,18 @@ def page(kind: str, name: str) -> str:
             f"Published in: {member.paper}",
         ]
     return "\n".join(lines)
+
+
+def _detector(detector: Detector) -> list[str]:
+    """Return what a detector looks for, and by which numbers."""
+    lines = [f"{detector.summary[0].upper()}{detector.summary[1:]}.", ""]
+    ways = [", ".join(names) for names in (*detector.reads, detector.data) if names]
+    if ways:
+        lines += textwrap.wrap(f"Reads:        {'; or '.join(ways)}", width=110, subsequent_indent=" " * 14)
+    for name in dict.fromkeys(name for names in detector.reads for name in names if name in PROBED):
+        text = f"{name}: {PROBED[name]}"
+        lines += textwrap.wrap(text, width=110, initial_indent=" " * 4, subsequent_indent=" " * 8)
+    return [*lines, *([""] if ways else []), "Look for it with: adversarium doctor RUN"]
 
 
 def _signature(factory: Callable[..., Any]) -> str:
@@ -118,6 +139,29 @@ def _preset(name: str, preset: Preset) -> list[str]:
     for member, members in used.items():
         lines += ["", f"{member}:", *_section(members[member], "Formula"), *_section(members[member], "Convention")]
     return [*lines, "", f"Train with: adversarium train mnist --preset {name}"]
+
+
+def _metric(name: str, metric: Metric) -> list[str]:
+    better = {"lower": "lower", "higher": "higher", "one": "nearer to 1"}[metric.better]
+    reads = {
+        "rows": "rows of features, real and generated",
+        "probabilities": "class probabilities, of features that have classes (lenet, inception)",
+        "held_out": "rows of features: trained on, held out, and generated",
+        "density": "the samples themselves, and the data's known modes (ring, grid)",
+    }[metric.reads]
+    samples = {"density": f"{name}2500_raw_test", "held_out": f"{name}2500_lenet_train"}
+    example = samples.get(metric.reads, f"{name}{'_' * name[-1].isdigit()}2500_lenet_test")
+    value = f"{metric.field}, {metric.what}" if metric.field else "what the function returns"
+    return [
+        inspect.getdoc(metric.function) or "",
+        "Defaults:",
+        f"    {_signature(metric.function)}",
+        "",
+        f"Value:        {value}; {better} is better",
+        f"Reads:        {reads}; at least {metric.least} a side",
+        "",
+        f"Measure with: adversarium evaluate RUN --protocols {example}",
+    ]
 
 
 def _preset_on_the_dirac_game(preset: Preset) -> list[str]:

@@ -6,8 +6,12 @@ from typing import Any
 
 from adversarium.constraints import CONSTRAINTS
 from adversarium.data import DATASETS, instance_noise
+from adversarium.diagnostics.detector import Detector
+from adversarium.diagnostics.detectors import DETECTORS
+from adversarium.features import FEATURES
 from adversarium.games import GAMES
 from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS, WRAPPERS
+from adversarium.metrics import METRICS, Metric
 from adversarium.nets import NETWORKS, Family
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
 from adversarium.presets import PRESETS
@@ -26,13 +30,19 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "games": GAMES,
     "networks": NETWORKS,
     "datasets": DATASETS,
+    "diagnoses": DETECTORS,
+    "metrics": METRICS,
+    "features": FEATURES,
 }
 
 
 def summary(member: Any) -> str:
     """Return one line on a member."""
-    if isinstance(member, Preset):
+    if isinstance(member, Preset | Detector):
         return member.summary
     if isinstance(member, Family):
         return member.use_when
+    if isinstance(member, Metric):
+        text = summary(member.function)
+        return f"{text.partition(':')[0]}: {member.what}." if member.what else text
     return (inspect.getdoc(member) or "").splitlines()[0]

@@ -1,28 +1,58 @@
 """What a person sees while a run trains: a live bar in a terminal, a line now and then in a file."""
 
+import shlex
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
+from rich.text import Text
 
 from adversarium.data import ArraySource
 
 SECONDS_BETWEEN_LINES = 15.0
 
+FINDING = "finding_"
+"""Begins the names of a record's findings; their values are severities."""
+
+_LOOKED = (FINDING, "probe_")
+"""Begins the names that only a record holds for which the observers looked at the run."""
+
+
+class _Bar(Progress):
+    """A progress bar with a line under it, which is cut off where the terminal ends."""
+
+    line = Text()
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.line:
+            yield self.line
+
 
 class Display:
-    """An observer that shows kimg, images per second, time left, both losses and the score gap."""
+    """An observer that shows kimg, images per second, time left, both losses and the score gap, and what is wrong.
+
+    The first of a record's findings, the most severe one or what causes it, stands in one line under the bar, with
+    the number of the others. Where there is no terminal, a line tells of each finding when it appears, and when it
+    is gone.
+    """
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stderr, highlight=False)
         self._live = self._console.is_terminal
-        columns = (TextColumn("{task.fields[left]}"), BarColumn(bar_width=24), TextColumn("{task.fields[right]}"))
-        self._progress = Progress(*columns, console=self._console, auto_refresh=False, disable=not self._live)
+        left = TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12))
+        columns = (left, BarColumn(bar_width=24), TextColumn("{task.fields[right]}"))
+        self._progress = _Bar(*columns, console=self._console, auto_refresh=False, disable=not self._live)
         self._task = self._progress.add_task("train", total=1.0, left="starting", right="")
         self._last_line = 0.0
+        self._since: dict[str, float] = {}
+        self._hint = ""
 
     def __enter__(self) -> "Display":
         return self
@@ -43,6 +73,7 @@ class Display:
         )
         for note in source.notes if isinstance(source, ArraySource) else ():
             self._console.print(f"data: {note}")
+        self._hint = f"adversarium doctor {shlex.quote(str(folder.path))}"
         self._progress.start()
 
     def decoding(self, done: int, total: int) -> None:
@@ -54,12 +85,17 @@ class Display:
         elif done == total:
             self._console.print(f"decoded {total:,} image files")
 
+    def tell(self, message: str) -> None:
+        """Print a sentence."""
+        self._console.print(message, soft_wrap=True)
+
     def warn(self, message: str) -> None:
         """Print a warning."""
         self._console.print(f"warning: {message}")
 
     def __call__(self, record: dict[str, float]) -> None:
         """Show a record."""
+        self._show_findings(record)
         progress = record["progress"]
         left = f"{record['kimg']:7.1f} kimg"
         remaining = record["seconds"] * (1 - progress) / max(progress, 1e-9)
@@ -73,6 +109,41 @@ class Display:
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or progress >= 1:
             self._last_line = time.monotonic()
             self._console.print(f"{left}  {right}", soft_wrap=True)
+
+    def _show_findings(self, record: Mapping[str, float]) -> None:
+        """Tell what is wrong, and since which record: most records come between two looks, and change nothing."""
+        if not any(name.startswith(_LOOKED) for name in record):
+            return
+        found = {name.removeprefix(FINDING): value for name, value in record.items() if name.startswith(FINDING)}
+        new, gone = found.keys() - self._since.keys(), self._since.keys() - found.keys()
+        self._since = {kind: self._since.get(kind, record["kimg"]) for kind in found}
+        if self._live:
+            self._progress.line = _line(found, self._since, self._hint, self._console.width)
+            return
+        for kind in (each for each in found if each in new):
+            self._say(record, f"found: {_words(kind)} (severity {found[kind]:.2f}); more: {self._hint}")
+        for kind in sorted(gone):
+            self._say(record, f"gone: {_words(kind)}")
+
+    def _say(self, record: Mapping[str, float], text: str) -> None:
+        self._console.print(f"{record['kimg']:7.1f} kimg  {text}", soft_wrap=True)
+
+
+def _line(found: Mapping[str, float], since: Mapping[str, float], hint: str, width: int) -> Text:
+    """Return the first finding, the number of the others, and, if there is room, the command that explains."""
+    line = Text(no_wrap=True, overflow="ellipsis")
+    if found:
+        first = next(iter(found))
+        line.append(f"{_words(first)} since {since[first]:.1f} kimg", "bold red" if found[first] >= 0.5 else "yellow")
+        others = len(found) - 1
+        line.append(f"  and {others} other{'s' * (others > 1)}" if others else "")
+        if line.cell_len + 2 + cell_len(hint) <= width:
+            line.append(f"  {hint}", "dim")
+    return line
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")
 
 
 def _clock(seconds: float) -> str:

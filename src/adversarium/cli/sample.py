@@ -16,7 +16,9 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the latent codes (default: 0)")
     parser.add_argument("--out", required=True, metavar="F", help="a .png (a grid) or a .npz (an array)")
     parser.add_argument("--raw", action="store_true", help="the generator as trained, not its average (EMA)")
-    parser.add_argument("--checkpoint", metavar="FILE", help="this checkpoint (default: the newest whole one)")
+    parser.add_argument(
+        "--checkpoint", metavar="FILE", help="this checkpoint, or the word best (default: the newest whole one)"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     parser.add_argument("--force", action="store_true", help="replace F if it exists")
     options = parser.parse(arguments)

@@ -12,7 +12,7 @@ from adversarium.errors import InputError
 
 _RATES = ("critic_learning_rate", "generator_learning_rate")
 _WORKED_OUT = {
-    "preset": ("game", "n_critic", "optimizer", "beta1", "beta2", *_RATES),
+    "preset": ("game", "n_critic", "optimizer", "beta1", "beta2", "anneal_kimg", *_RATES),
     "optimizer": ("beta1", "beta2", *_RATES),
     "game": ("n_critic",),
     "n_critic": ("game",),
@@ -42,7 +42,13 @@ def run(arguments: Sequence[str]) -> int:
 
     with Display() as display:
         try:
-            ended = train(config, observers=[display], on_start=display.start, on_decode=display.decoding)
+            ended = train(
+                config,
+                observers=[display],
+                on_start=display.start,
+                on_decode=display.decoding,
+                tell=display.tell,
+            )
         except StoppedError as error:
             raise InputError(str(error)) from error
     return _ended(ended)
@@ -71,6 +77,7 @@ def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
                 observers=[display],
                 on_start=display.start,
                 on_decode=display.decoding,
+                tell=display.tell,
                 warn=display.warn,
             )
         except StoppedError as error:
@@ -82,6 +89,10 @@ def _ended(run: Any) -> int:
     if run.signal is not None:
         print(f"stopped at step {run.steps}; continue with: adversarium train --resume {run.path}", file=sys.stderr)
         return 128 + int(run.signal)
+    if run.best is not None:
+        print(f"{run.best}: the best checkpoint; adversarium sample {run.path} --checkpoint best --out best.png")
+    if run.exhausted:
+        print("stopped before its budget was spent: the samples had not become better for a while (--patience)")
     print(f"{run.path}: {run.steps} steps, {run.images / 1000:g} kimg; look at {run.path / 'samples.png'}")
     return 0
 

@@ -1,7 +1,15 @@
 """Training: the objective on a batch, the step, the loop, checkpoints, samples."""
 
 from adversarium.config import TrainConfig
+from adversarium.train.diagnosis import diagnose_run
 from adversarium.train.ema import Ema, UniformAverage
+from adversarium.train.evaluation import (
+    Evaluation,
+    Evaluator,
+    default_protocols,
+    evaluate_run,
+    open_evaluation,
+)
 from adversarium.train.loop import Run, StoppedError, resume, train
 from adversarium.train.objective import (
     CriticSide,
@@ -19,6 +27,8 @@ from adversarium.train.step import NonFiniteError, Step
 __all__ = [
     "CriticSide",
     "Ema",
+    "Evaluation",
+    "Evaluator",
     "NonFiniteError",
     "Run",
     "Step",
@@ -30,11 +40,15 @@ __all__ = [
     "clip_gradient_norm",
     "compiled_critic_side",
     "critic_side",
+    "default_protocols",
+    "diagnose_run",
+    "evaluate_run",
     "game_of",
     "generator_side",
     "latent_parts",
     "load_generator",
     "modules_of",
+    "open_evaluation",
     "resume",
     "run_game",
     "sample_run",

@@ -42,7 +42,7 @@ class Checkpoint:
 
 
 def save(folder: Path, tensors: dict[str, Tensor], counters: dict[str, Any], *, keep: int) -> Path:
-    """Write a checkpoint atomically, then remove all but the newest ``keep``.
+    """Write a checkpoint atomically, then remove all others but the newest, so that ``keep`` are left.
 
     Raises:
         OSError: the disk is full, say; older checkpoints are untouched.
@@ -54,7 +54,8 @@ def save(folder: Path, tensors: dict[str, Tensor], counters: dict[str, Any], *, 
     path = folder / f"step-{counters['step']:08d}{SUFFIX}"
     with atomic_write(path) as stream:
         stream.write(safetensors.torch.save(tensors, {"adversarium": json.dumps(record)}))
-    for old in newest_first(folder)[keep:]:
+    # a later one may be there, of a run that went back to an earlier checkpoint: the new one is what counts
+    for old in [each for each in newest_first(folder) if each != path][keep - 1 :]:
         old.unlink()
     return path
 

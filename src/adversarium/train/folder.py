@@ -8,20 +8,23 @@
       data.json       what a sample is, so that sampling needs no data
       metrics.jsonl   one line per logging interval
       checkpoints/    the newest few
+      best/           the best one by the run's protocol, where it has one
       samples/        pictures at intervals
       samples.png     the last of them
       curves.png
+      stopped.json    why it stopped before its budget was spent, where a number was not finite
 """
 
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = path / "checkpoints"
+        self.best = path / "best"
         self.samples = path / "samples"
         self.metrics = path / "metrics.jsonl"
 
@@ -142,26 +146,53 @@ class RunFolder:
 
     def records(self) -> list[dict[str, float]]:
         """Return the lines of ``metrics.jsonl``; a last line cut short by a kill is left out."""
+        return self.read_records()[0]
+
+    def read_records(self) -> tuple[list[dict[str, float]], int]:
+        """Return the lines of ``metrics.jsonl`` before the first that cannot be read, and how many there are."""
         if not self.metrics.exists():
-            return []
+            return [], 0
         records: list[dict[str, float]] = []
-        for line in self.metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+        lines = self.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in lines:
             try:
                 record = json.loads(line)
             except ValueError:
                 break
             if not isinstance(record, dict) or not isinstance(record.get("step"), int):
                 break
-            records.append(record)
-        return records
+            records.append({name: math.nan if value is None else value for name, value in record.items()})
+        return records, len(lines)
 
     def forget_after(self, step: int) -> list[dict[str, float]]:
         """Drop the records after a step (the run resumes there and will write them again); return the others."""
         records = [record for record in self.records() if record["step"] <= step]
         with atomic_write(self.metrics) as stream:
             for record in records:
-                stream.write((json.dumps(record) + "\n").encode())
+                stream.write(as_line(record).encode())
         return records
+
+    def write_stopped(self, step: int, reason: str) -> None:
+        """Keep why the run stopped, for a diagnosis."""
+        _write_json(self.path / "stopped.json", {"step": step, "reason": reason})
+
+    def forget_stopped(self) -> None:
+        """Forget why it stopped: it goes on."""
+        (self.path / "stopped.json").unlink(missing_ok=True)
+
+    def stopped(self) -> str:
+        """Return why the run stopped before its budget was spent, or an empty string.
+
+        Raises:
+            InputError: the file that says so is damaged.
+        """
+        path = self.path / "stopped.json"
+        if not path.exists():
+            return ""
+        try:
+            return str(json.loads(path.read_text(encoding="utf-8"))["reason"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -192,15 +223,21 @@ def _unused(config: TrainConfig) -> Path:
     return path
 
 
+def as_line(record: Mapping[str, float]) -> str:
+    """Return a record as a line of ``metrics.jsonl``. JSON has no infinity and no NaN: they are null, read as NaN."""
+    no_number = {name for name, value in record.items() if isinstance(value, float) and not math.isfinite(value)}
+    return json.dumps({name: None if name in no_number else value for name, value in record.items()}) + "\n"
+
+
 def data_identity(source: Source) -> dict[str, Any]:
     """Return what tells one data set from another: the number of samples, and a digest of up to 1,000 of them."""
     if not isinstance(source, ArraySource):
         return {"count": None, "sha256": hashlib.sha256(source.modes.numpy().data).hexdigest()}
     total = hashlib.sha256()
     rows = np.linspace(0, len(source) - 1, min(len(source), 1000)).astype(np.int64)
-    total.update(np.ascontiguousarray(source.samples[rows]).data)
-    if source.labels is not None:
-        total.update(np.ascontiguousarray(source.labels).data)
+    total.update(source.take(rows).data)
+    if (labels := source.labels_of(np.arange(len(source)))) is not None:
+        total.update(np.ascontiguousarray(labels).data)
     return {"count": len(source), "sha256": total.hexdigest()}
 
 

@@ -1,6 +1,5 @@
 """The training loop: steps until the budget is spent, with records, pictures and checkpoints on the way."""
 
-import json
 import signal
 import threading
 import time
@@ -20,9 +19,10 @@ from adversarium.errors import InputError
 from adversarium.files import remove_leftovers
 from adversarium.train import checkpoint, pictures
 from adversarium.train.build import Training, build, known, resolve
-from adversarium.train.folder import RunFolder
+from adversarium.train.folder import RunFolder, as_line
 from adversarium.train.sample import generate, sheet_codes
 from adversarium.train.step import NonFiniteError
+from adversarium.train.watch import Quality, Watch
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
 """A record comes at least this often, however slow the steps are."""
@@ -45,12 +45,16 @@ class Run:
         steps: generator steps taken in all.
         images: real samples shown to the critic in all.
         signal: the number of the signal that ended it early, or ``None``.
+        best: the best checkpoint by the run's protocol, where it has one.
+        exhausted: whether it ended before its budget was spent because it had not improved.
     """
 
     path: Path
     steps: int
     images: int
     signal: int | None
+    best: Path | None = None
+    exhausted: bool = False
 
 
 @dataclass
@@ -68,6 +72,7 @@ def train(
     observers: Sequence[Observer] = (),
     on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
     on_decode: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[str], None] = lambda message: None,
 ) -> Run:
     """Train a new run.
 
@@ -77,6 +82,7 @@ def train(
         observers: called with each record.
         on_start: called once, before the first step.
         on_decode: called while image files are decoded, with how many are done and how many there are.
+        tell: called with a sentence on what measuring on the way will cost, before it starts.
 
     Raises:
         InputError: the configuration, the data or the folder cannot be used; nothing was written.
@@ -92,10 +98,13 @@ def train(
     if config.tensorboard:
         _summary_writer_class()
     training = build(config, source)
+    quality = Quality(training, []) if config.evaluate is not None else None
     folder = RunFolder.begin(config, source)
     with folder.lock():
         on_start(folder, training, source)
-        return _run(folder, training, source, _Position(), [], observers)
+        if quality is not None:
+            tell(quality.cost)
+        return _run(folder, training, _Position(), [], quality, observers)
 
 
 def resume(
@@ -107,6 +116,7 @@ def resume(
     observers: Sequence[Observer] = (),
     on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
     on_decode: Callable[[int, int], None] = lambda done, total: None,
+    tell: Callable[[str], None] = lambda message: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Run:
     """Continue a run exactly where its newest whole checkpoint stands.
@@ -119,6 +129,7 @@ def resume(
         observers: called with each record.
         on_start: called once, before the first step.
         on_decode: as in :func:`train`.
+        tell: as in :func:`train`.
         warn: called with a sentence for each damaged checkpoint that was passed over.
 
     Raises:
@@ -149,62 +160,80 @@ def resume(
         elif folder.metrics.exists():
             warn(f"{path}: holds no checkpoint yet; starting again from step 0")
             folder.forget_after(0)
+        quality = Quality(training, records) if config.evaluate is not None else None
         folder.write_config(config)
         on_start(folder, training, source)
-        return _run(folder, training, source, position, records, observers)
+        if quality is not None:
+            tell(quality.cost)
+        return _run(folder, training, position, records, quality, observers)
 
 
 def _run(
     folder: RunFolder,
     training: Training,
-    source: Source,
     position: _Position,
     records: list[Record],
+    quality: Quality | None,
     observers: Sequence[Observer],
 ) -> Run:
     """Train, and turn what may go wrong on the way into a sentence that says where to go on."""
+    folder.forget_stopped()
     try:
         with ExitStack() as stack:
             writers = [stack.enter_context(_jsonl(folder.metrics))]
             if training.config.tensorboard:
                 writers.append(stack.enter_context(_tensorboard(folder.path, position.images)))
             caught = stack.enter_context(_signals())
-            _loop(folder, training, source, position, records, [*writers, *observers], caught)
+            _loop(folder, training, position, records, quality, [*writers, *observers], caught)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"at step {training.step.steps}; go on from the last checkpoint with: "
             f"adversarium train --resume {folder.path}"
         ) from None
-    except (ArithmeticError, OSError) as error:  # NonFiniteError, or a rule that found no step
+    # NonFiniteError, or a rule that found no step; a disk; samples that cannot be measured, a part without gradient
+    except (ArithmeticError, OSError, InputError) as error:
         kept = checkpoint.newest_first(folder.checkpoints)
         what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
         where = f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"
+        if not isinstance(error, OSError):
+            folder.write_stopped(training.step.steps, what)
+            where += f"; why: adversarium doctor {folder.path}"
         raise StoppedError(f"stopped at step {training.step.steps}: {what}; {where}") from error
     complete = _progress(training.config, training.step.steps, position) >= 1.0
-    return Run(folder.path, training.step.steps, position.images, caught[0] if caught and not complete else None)
+    exhausted = quality is not None and quality.exhausted and not complete
+    best = checkpoint.newest_first(folder.best) if quality is not None else []
+    return Run(
+        folder.path,
+        training.step.steps,
+        position.images,
+        signal=caught[0] if caught and not complete and not exhausted else None,
+        best=best[0] if best else None,
+        exhausted=exhausted,
+    )
 
 
 def _loop(
     folder: RunFolder,
     training: Training,
-    source: Source,
     position: _Position,
     records: list[Record],
+    quality: Quality | None,
     observers: Sequence[Observer],
     caught: list[int],
 ) -> None:
     config, step = training.config, training.step
+    watch = Watch(training, records)
     codes = sheet_codes(known(config.latent_dim), config.seed, is_image=training.codec.is_image)
     last_save, last_log = time.monotonic(), (time.monotonic(), position.images)
     progress = _progress(config, step.steps, position)
 
-    def save() -> None:
+    def save(where: Path, keep: int) -> None:
         tensors = training.tensors()
         for name, value in tensors.items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise NonFiniteError(name, step.steps, float(value[~value.isfinite()].flatten()[0]))
         checkpoint.save(
-            folder.checkpoints,
+            where,
             tensors,
             {
                 **training.identity(),
@@ -213,7 +242,7 @@ def _loop(
                 "images": position.images,
                 "seconds": position.seconds,
             },
-            keep=config.keep_checkpoints,
+            keep=keep,
         )
 
     def draw(path: Path) -> None:
@@ -223,20 +252,25 @@ def _loop(
         else:
             pictures.write_scatter(path, made, _some(training.data, len(made)))
 
-    ended = progress >= 1.0
+    ended = progress >= 1.0 or (quality is not None and quality.exhausted)
     mark = time.monotonic()
     while not ended:
         before = position.images
+        watch.before_step()
         position.images = training.move(before)
         mark = _tick(position, mark)
         progress = _progress(config, step.steps, position)
         # asked once: a signal that comes later in this turn gets a turn, and a checkpoint, of its own
         ended = progress >= 1.0 or bool(caught)
         saves = ended or time.monotonic() - last_save >= config.checkpoint_every_seconds
+        best = False
+        measures = quality is not None and (
+            _crossed(before, position.images, config.evaluate_every_kimg * 1000) or progress >= 1.0
+        )
 
         # a checkpoint is never written over numbers that were not looked at
         logs = step.steps % config.log_every_steps == 0 or mark - last_log[0] >= SECONDS_BETWEEN_SIGNS_OF_LIFE
-        if logs or saves:
+        if logs or saves or measures or watch.due():
             measured = step.measurements()  # on a GPU this waits for the steps so far
             mark = _tick(position, mark)
             now, since = mark, last_log
@@ -250,12 +284,19 @@ def _loop(
                 "generator_learning_rate": step.generator_optimizer.param_groups[0]["lr"],
                 **measured,
             }
-            last_log = (now, position.images)
+            watch.look(record)
+            if quality is not None and measures:
+                best = quality.measure(record)
+                ended = ended or quality.exhausted
+                saves = saves or ended
+            last_log = (time.monotonic() if measures else now, position.images)
             records.append(record)
             for observer in observers:
                 observer(record)
+        if best:
+            save(folder.best, keep=1)
         if saves:
-            save()
+            save(folder.checkpoints, keep=config.keep_checkpoints)
             last_save = time.monotonic()
         if _crossed(before, position.images, config.sample_every_kimg * 1000) and not ended:
             draw(folder.samples / f"{position.images / 1000:09.3f}kimg.png")
@@ -301,7 +342,7 @@ def _jsonl(path: Path) -> Iterator[Observer]:
     with open(path, "a", encoding="utf-8") as stream:
 
         def write(record: Record) -> None:
-            stream.write(json.dumps(record) + "\n")
+            stream.write(as_line(record))
             stream.flush()
 
         yield write
@@ -311,9 +352,13 @@ def _jsonl(path: Path) -> Iterator[Observer]:
 def _tensorboard(path: Path, images: int) -> Iterator[Observer]:
     # a resumed run writes some points again: those of the first time are to be forgotten
     writer = _summary_writer_class()(str(path), purge_step=images + 1)
+    found: set[str] = set()
 
     def write(record: Record) -> None:
-        for name, value in record.items():
+        found.update(name for name in record if name.startswith(FINDING))
+        # a curve goes on as it was: what is no longer found has to be said
+        gone = dict.fromkeys(found - record.keys(), 0.0) if looked_at(record) else {}
+        for name, value in {**record, **gone}.items():
             if name not in ("step", "kimg"):
                 writer.add_scalar(name, value, global_step=round(record["kimg"] * 1000))
 

@@ -57,7 +57,7 @@ def write_scatter(path: Path, fake: npt.NDArray[np.float32], real: npt.NDArray[n
         axes.set_xlabel("column 0" if fake.shape[1] > 2 else "x")
         axes.set_ylabel("column 1" if fake.shape[1] > 2 else "y")
     axes.legend(loc="upper right", frameon=False)
-    _write_figure(path, figure)
+    write_figure(path, figure)
 
 
 def write_curves(path: Path, records: Sequence[dict[str, float]], title: str) -> None:
@@ -81,7 +81,7 @@ def write_curves(path: Path, records: Sequence[dict[str, float]], title: str) ->
     panels[2].set_yscale("log")
     panels[2].set_xlabel("thousands of real samples shown to the critic (kimg)")
     panels[0].set_title(title)
-    _write_figure(path, figure)
+    write_figure(path, figure)
 
 
 def _figure(width: float, height: float, rows: int = 1) -> tuple[Any, Any]:
@@ -95,7 +95,8 @@ def _figure(width: float, height: float, rows: int = 1) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _write_figure(path: Path, figure: Any) -> None:
+def write_figure(path: Path, figure: Any) -> None:
+    """Write a matplotlib figure as a PNG atomically."""
     rendered = io.BytesIO()
     figure.savefig(rendered, format="png", dpi=130)
     with atomic_write(path) as stream:

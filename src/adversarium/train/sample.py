@@ -15,7 +15,7 @@ from adversarium.errors import InputError, require
 from adversarium.files import atomic_write
 from adversarium.train import pictures
 from adversarium.train.build import build_generator, known, resolve
-from adversarium.train.checkpoint import load, load_newest, restore_module
+from adversarium.train.checkpoint import load, load_newest, newest_first, restore_module
 from adversarium.train.folder import RunFolder
 from adversarium.train.precision import resolve_device
 
@@ -32,12 +32,16 @@ class TrainedGenerator:
     latent_dim: int
     device: torch.device
     problems: tuple[str, ...]
+    checkpoint: Path
+    images: int
 
 
 def load_generator(
     path: Path, *, average: bool = True, checkpoint: Path | None = None, device: str = "auto"
 ) -> TrainedGenerator:
     """Return a run's generator: the average (EMA) or the one that was trained, of the newest whole checkpoint.
+
+    ``checkpoint`` names another file, or is ``Path("best")``: the one that was best by the run's own protocol.
 
     Raises:
         InputError: no run, no usable checkpoint, or one of other networks.
@@ -47,6 +51,7 @@ def load_generator(
     # whatever device the run was trained on, it is sampled on this one
     config = resolve(dataclasses.replace(folder.config(), device=device), codec)
     if checkpoint is not None:
+        checkpoint = _best(folder) if str(checkpoint) == "best" else checkpoint
         require(checkpoint.is_file(), f"{checkpoint}: no such file")
         problems: list[str] = []
         found = load(checkpoint)
@@ -57,7 +62,17 @@ def load_generator(
     return TrainedGenerator(
         module.to(where), codec, known(config.latent_dim), where,
         tuple(f"{problem}; using {found.path.name}" for problem in problems),
+        found.path, found.counters["images"],
     )  # fmt: skip
+
+
+def _best(folder: RunFolder) -> Path:
+    found = newest_first(folder.best)
+    require(
+        bool(found),
+        f"{folder.path}: has no best checkpoint; it would if it had been trained with --evaluate PROTOCOL",
+    )
+    return found[0]
 
 
 @torch.no_grad()
@@ -83,11 +98,16 @@ def sample_run(trained: TrainedGenerator, n: int, seed: int) -> npt.NDArray[Any]
         InputError: ``n`` below 1.
     """
     require(n >= 1, f"n is {n}: wanted at least 1")
+    return draw_samples(trained.module, trained.codec, trained.latent_dim, n, seed)
+
+
+def draw_samples(module: nn.Module, codec: Codec, latent_dim: int, n: int, seed: int) -> npt.NDArray[Any]:
+    """Return ``n`` samples of a generator as :func:`sample_run` does; more of one seed begin with the same ones."""
     rng = torch.Generator().manual_seed(seed)
     parts = []
     for start in range(0, n, CHUNK):
-        codes = torch.randn(CHUNK, trained.latent_dim, generator=rng)[: n - start]
-        parts.append(generate(trained.module, trained.codec, codes))
+        codes = torch.randn(CHUNK, latent_dim, generator=rng)[: n - start]
+        parts.append(generate(module, codec, codes))
     return np.concatenate(parts)
 
 

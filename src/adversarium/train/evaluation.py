@@ -1,0 +1,324 @@
+"""Evaluating a run: its generator's samples measured by protocols, after training and on the way."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adversarium.data import Codec, Source, open_data, splits
+from adversarium.errors import InputError
+from adversarium.features import Features
+from adversarium.metrics.cost import estimate_cost
+from adversarium.metrics.measurement import Measurement, OnProgress, measure
+from adversarium.metrics.measuring import Draw, Measuring
+from adversarium.metrics.protocols import Protocol, Split
+from adversarium.metrics.references import References
+from adversarium.train.folder import RunFolder
+from adversarium.train.sample import TrainedGenerator, draw_samples, load_generator
+
+SAMPLES = 2500
+"""Generated samples in a draw of the default protocols."""
+
+_IN_FEATURES = ("fd", "kid", "precision", "recall", "density", "coverage", "diversity")
+_OF_MODES = ("modes", "high_quality", "reverse_kl", "sw2", "energy")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """What was measured of a run.
+
+    Attributes:
+        run: its folder.
+        trained: the generator, and the checkpoint that it is from.
+        average: whether it is the averaged generator (EMA), or the one that was trained.
+        references: the real samples.
+        measuring: the protocols, with the features opened and the real rows computed.
+        repeats: how many draws were measured.
+        estimated_seconds: how long it was going to take.
+        measurements: the numbers, in the protocols' order; empty until they are measured.
+        seconds: how long it took.
+    """
+
+    run: Path
+    trained: TrainedGenerator
+    average: bool
+    references: References
+    measuring: Measuring
+    repeats: int
+    estimated_seconds: float
+    measurements: tuple[Measurement, ...] = ()
+    seconds: float = 0.0
+
+    def measured(self, *, on_progress: OnProgress = lambda done, total, what: None) -> "Evaluation":
+        """Return the evaluation with its measurements.
+
+        Raises:
+            InputError: the generator's samples cannot be measured (NaN, say).
+        """
+        started = time.perf_counter()
+        trained = self.trained
+        draw = drawing(trained.module, trained.codec, trained.latent_dim)
+        found = measure(self.measuring, draw, on_progress=on_progress)
+        return dataclasses.replace(self, measurements=tuple(found), seconds=time.perf_counter() - started)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a JSON file holds of it; a number that is not finite is ``None``."""
+        return {
+            "run": str(self.run),
+            "checkpoint": self.trained.checkpoint.name,
+            "kimg": self.trained.images / 1000,
+            "generator": "average" if self.average else "trained",
+            "repeats": self.repeats,
+            "device": str(self.trained.device),
+            "torch": torch.__version__,
+            "estimated_seconds": self.estimated_seconds,
+            "seconds": self.seconds,
+            "measurements": [
+                {
+                    "protocol": each.protocol.name,
+                    **dataclasses.asdict(each.protocol),
+                    "better": each.protocol.metric.better,
+                    "mean": _finite(each.mean),
+                    "standard_error": each.standard_error,
+                    "own_error": None if each.own_error is None else _finite(each.own_error),
+                    "draws": [_finite(value) for value in each.draws],
+                    "floor": None if each.floor is None else _finite(each.floor),
+                    "floor_standard_error": each.floor_standard_error,
+                    "floor_samples": each.floor_samples,
+                    "reference_samples": each.reference_samples,
+                    "seconds": each.seconds,
+                    "notes": list(each.notes),
+                }
+                for each in self.measurements
+            ],
+            "problems": list(self.trained.problems),
+        }
+
+
+def open_evaluation(
+    path: Path,
+    protocols: Sequence[str] | None = None,
+    *,
+    repeats: int = 5,
+    average: bool = True,
+    checkpoint: Path | None = None,
+    source: Source | None = None,
+    device: str = "auto",
+    features: Mapping[str, Features] | None = None,
+    weights: Mapping[str, Path] | None = None,
+    on_decode: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation:
+    """Return an evaluation of a run with everything read, checked and timed in part, and nothing measured yet.
+
+    Args:
+        path: the run's folder.
+        protocols: what to measure (default: :func:`default_protocols`).
+        repeats: how many draws of samples.
+        average: the averaged generator (EMA), or the one that was trained.
+        checkpoint: of this file (default: the newest whole checkpoint).
+        source: the data, where they are not what the run's configuration names.
+        device: where samples, features and metrics are computed.
+        features: the caller's own, by name.
+        weights: files of features that need one, by the features' name.
+        on_decode: called while image files are decoded, with how many are done and how many there are.
+
+    Raises:
+        InputError: no run, no usable checkpoint, other data than the run's, or what :class:`metrics.Measuring`
+            refuses.
+    """
+    folder = RunFolder.open(path)
+    trained = load_generator(path, average=average, checkpoint=checkpoint, device=device)
+    config = folder.config()
+    if source is None:
+        source = open_data(config.data, size=config.size, progress=on_decode)
+    folder.check_data(source)
+    references = References(*splits(source, config.hold_out or 0.0))
+    measuring = Measuring(
+        default_protocols(references) if protocols is None else protocols,
+        references,
+        repeats=repeats,
+        features=features,
+        weights=weights,
+        device=trained.device,
+    )
+    cost = estimate_cost(measuring, drawing(trained.module, trained.codec, trained.latent_dim))
+    return Evaluation(
+        run=path,
+        trained=trained,
+        average=average,
+        references=references,
+        measuring=measuring,
+        repeats=repeats,
+        estimated_seconds=cost.once + repeats * cost.draw,
+    )
+
+
+def evaluate_run(
+    path: Path,
+    protocols: Sequence[str] | None = None,
+    *,
+    repeats: int = 5,
+    average: bool = True,
+    checkpoint: Path | None = None,
+    source: Source | None = None,
+    device: str = "auto",
+    features: Mapping[str, Features] | None = None,
+    weights: Mapping[str, Path] | None = None,
+    on_progress: OnProgress = lambda done, total, what: None,
+) -> Evaluation:
+    """Measure a run's generator by protocols; the arguments and errors are those of :func:`open_evaluation`."""
+    opened = open_evaluation(
+        path,
+        protocols,
+        repeats=repeats,
+        average=average,
+        checkpoint=checkpoint,
+        source=source,
+        device=device,
+        features=features,
+        weights=weights,
+    )
+    return opened.measured(on_progress=on_progress)
+
+
+def default_protocols(references: References) -> list[str]:
+    """Return the protocols that a run is evaluated by unless it is told others.
+
+    Of a density: its modes, and distances of samples to fresh ones. Of images 28×28 in one channel: features of a
+    classifier of digits; of other images ``random_conv``; of vectors ``raw``. :data:`SAMPLES` samples, or as many as
+    were trained on; compared with held-out samples where there are as many of those, else with what was trained on.
+    """
+    if references.density is not None:
+        return [*(_name(value, SAMPLES, "raw", "test") for value in _OF_MODES), _name("w2", 1000, "raw", "test")]
+    train, test = references.size("train") or 0, references.size("test") or 0
+    samples = min(SAMPLES, train)
+    split: Split = "test" if test >= samples else "train"
+    shape = references.train.codec.sample_shape
+    if len(shape) == 1:
+        found = [_name(value, samples, "raw", split) for value in (*_IN_FEATURES, "sw2", "energy")]
+        found.append(_name("w2", min(samples, 1000), "raw", split))
+        memory = "raw"
+    elif shape == (1, 28, 28):
+        found = [_name(value, samples, "lenet", split) for value in ("fd", "kid", "is", *_IN_FEATURES[2:])]
+        memory = "lenet"
+    else:
+        found = [_name(value, samples, "random_conv", split) for value in _IN_FEATURES]
+        memory = "raw"
+    if test >= 2 * Protocol.parse(_name("memorisation", samples, memory, "train")).metric.least:
+        found.append(_name("memorisation", samples, memory, "train"))
+    return found
+
+
+def _name(value: str, samples: int, features: str, split: Split) -> str:
+    return Protocol(value=value, samples=samples, features=features, split=split).name
+
+
+def drawing(module: nn.Module, codec: Codec, latent_dim: int) -> Draw:
+    """Return what draws samples of a generator, decoded.
+
+    It raises :class:`InputError` where the generator returns NaN or infinity: bytes have no way to say so.
+    """
+    checked = _Finite(module)
+    return lambda n, seed: draw_samples(checked, codec, latent_dim, n, seed)
+
+
+class _Finite(nn.Module):
+    """A generator that says so when it has left the finite numbers."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.training = module.training
+
+    def forward(self, codes: Tensor) -> Tensor:
+        """Return its samples."""
+        samples: Tensor = self.module(codes)
+        if not samples.isfinite().all():
+            raise InputError("the generator returns NaN or infinity: its samples cannot be measured")
+        return samples
+
+
+class Evaluator:
+    """One protocol, to measure a generator by while it trains: a single draw, of the same codes every time.
+
+    Making it opens the features, and computes the real samples' rows and the floor.
+
+    Args:
+        protocol: what to measure.
+        references: the real samples.
+        codec: what a sample is.
+        latent_dim: numbers in a code.
+        generator: the generator as it is before training, to time it.
+        features: the caller's own, by name.
+        weights: files of features that need one, by the features' name.
+        device: where features and the metric are computed.
+
+    Attributes:
+        protocol: what it measures.
+        seconds: about what each measurement costs, from timing parts of one.
+
+    Raises:
+        InputError: as :class:`metrics.Measuring`.
+    """
+
+    def __init__(
+        self,
+        protocol: str,
+        references: References,
+        codec: Codec,
+        latent_dim: int,
+        generator: nn.Module,
+        *,
+        features: Mapping[str, Features] | None = None,
+        weights: Mapping[str, Path] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._measuring = Measuring(
+            [protocol], references, repeats=1, features=features, weights=weights, device=device
+        )
+        (self.protocol,) = self._measuring.protocols
+        self._codec, self._latent_dim = codec, latent_dim
+        self.seconds = estimate_cost(self._measuring, drawing(generator, codec, latent_dim)).draw
+        self._measuring.floor([self.protocol])
+
+    def measure(self, generator: nn.Module) -> Measurement:
+        """Return the protocol's number for the generator as it is now, which is left in the mode it was in.
+
+        Raises:
+            InputError: its samples cannot be measured (NaN, say).
+        """
+        (found,) = measure(self._measuring, drawing(generator, self._codec, self._latent_dim))
+        return found
+
+    def is_better(self, new: float, best: float | None) -> bool:
+        """Return whether a number is better than the best so far (``None``: there is none); NaN never is."""
+        if not math.isfinite(new):
+            return False
+        if best is None or not math.isfinite(best):
+            return True
+        better = self.protocol.metric.better
+        if better == "one":
+            return abs(new - 1) < abs(best - 1)
+        return new < best if better == "lower" else new > best
+
+
+def written(value: float, error: float | None) -> str:
+    """Return a value with two digits of its uncertainty, or four digits of its own."""
+    if error is None:
+        return f"{value:.4g}"
+    if error == 0:
+        return f"{value:.4g} ± 0"
+    digits = 1 - math.floor(math.log10(error))
+    if not -3 <= digits <= 7:
+        return f"{value:.4g} ± {error:.2g}"
+    return f"{round(value, digits):.{max(digits, 0)}f} ± {round(error, digits):.{max(digits, 0)}f}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
