@@ -141,6 +141,11 @@ class TrainConfig:
         _require_number("beta2", self.beta2, lambda beta: 0 <= beta < 1, "a number from 0 to below 1")
         if self.patience is not None and self.evaluate is None:
             raise InputError(f"patience is {self.patience}, and there is no protocol to evaluate by: add --evaluate")
+        if self.evaluate is None and self.evaluate_every_kimg != FIELDS["evaluate_every_kimg"].default:
+            raise InputError(
+                f"evaluate_every_kimg is {self.evaluate_every_kimg:g}, and there is no protocol to evaluate by: add "
+                "--evaluate"
+            )
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices and (value is not None or FIELDS[name].default is not None):

@@ -31,6 +31,12 @@ def remove_leftovers(folder: Path) -> None:
         path.unlink()
 
 
+def sync_file(path: Path) -> None:
+    """Make what was written to a file survive a power cut."""
+    with open(path, "rb+") as stream:
+        os.fsync(stream.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in a folder survive a power cut (where folders can be opened at all)."""
     if os.name == "posix":

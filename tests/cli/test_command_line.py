@@ -105,7 +105,7 @@ def test_explain_a_preset_tells_formula_settings_and_paper(capsys: pytest.Captur
         (["train", "mnist", "--network", "dcgna"], "unknown network 'dcgna' (did you mean 'dcgan'?)"),
         (["train", "mnist", "--network", "vector-mlp"], "makes vectors"),
         (["train", "ring", "--network", "dcgan"], "cannot make samples of shape [2]"),
-        (["train", "mnist", "--batch-size", "20000"], "batch_size is 20000, but 'mnist' has only 10000 samples"),
+        (["train", "mnist", "--batch-size", "20000"], "'mnist' has only 9500 samples (500 more are held out)"),
         (["train", "mnist", "--preset", "wgan-gp", "--critic-batch-norm"], "must not contain batch norm"),
         (["train", "mnist", "extra"], "unknown argument 'extra'"),
         (["train", "--resume", "nowhere"], "nowhere: no such folder"),

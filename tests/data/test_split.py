@@ -45,6 +45,14 @@ def test_every_call_holds_out_the_same_samples_from_all_over_the_data():
     np.testing.assert_array_equal(held.labels_of(np.arange(200)), members(held) % 7)
 
 
+def test_samples_are_spread_over_all_of_a_source():
+    held = splits(numbered(1000), 0.3)[1]
+    assert isinstance(held, ArraySource)
+    np.testing.assert_array_equal(held.spread(4), [0, 99, 199, 299])
+    np.testing.assert_array_equal(held.spread(1000), np.arange(300))
+    assert list(numbered(1).spread(5)) == [0]
+
+
 def test_a_part_can_be_split_again():
     train, held = splits(numbered(1000), 0.3)
     again, held_again = splits(train, 0.5)

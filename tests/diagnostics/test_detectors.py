@@ -437,15 +437,34 @@ def test_a_generator_that_runs_ahead_is_put_back():
     assert first.options == {"critic_learning_rate": 2e-4, "generator_learning_rate": 2e-4}
 
 
-def test_a_penalty_that_was_scaled_is_scaled_back():
-    assert remedies("penalty_dominates", circumstances("wgan-gp", penalty_scale=500.0))[0].options == {
-        "penalty_scale": 1.0
-    }
-    assert remedies("penalty_dominates", circumstances("wgan-gp"))[0].options == {"penalty_scale": 0.1}
-    assert remedies("penalty_idle", circumstances("r3gan", penalty_scale=1e-5))[0].options == {"penalty_scale": 1.0}
-    assert remedies("lipschitz_violated", circumstances("wgan-gp", penalty_scale=0.0))[0].options == {
-        "penalty_scale": 1.0
-    }
+@pytest.mark.parametrize(
+    ("kind", "preset", "scale", "mended"),
+    [
+        ("penalty_dominates", "wgan-gp", 500.0, 1.0),
+        ("penalty_dominates", "wgan-gp", 1.0, 0.1),
+        ("penalty_idle", "r3gan", 1e-5, 1.0),
+        ("lipschitz_violated", "wgan-gp", 0.0, 1.0),
+    ],
+)
+@pytest.mark.parametrize("data", ["ring", "mnist"])
+def test_a_penalty_that_was_scaled_is_scaled_back(kind: str, preset: str, scale: float, mended: float, data: str):
+    found = remedies(kind, circumstances(preset, data, penalty_scale=scale))
+    put_back = next(each for each in found if each.options == {"penalty_scale": mended})
+    # on the small networks of vectors published weights seldom fit: another method comes first
+    assert found.index(put_back) == (1 if data == "ring" and preset != "r3gan" else 0)
+
+
+def test_a_penalty_that_was_taken_out_is_put_back_before_steps_are_made_smaller():
+    where = circumstances("wgan-gp", "mnist", penalty_scale=0.0, critic_learning_rate=1e-3)
+    first, second, *_ = remedies("divergence", where)
+    assert first.options == {"penalty_scale": 1.0}
+    assert "preset" in second.options
+
+
+def test_data_that_were_held_out_are_trained_on():
+    where = circumstances("nsgan", "mnist", hold_out=0.98)
+    assert remedies("critic_overfitting", where)[0].options == {"hold_out": 0.05}
+    assert "hold_out" not in remedies("critic_overfitting", circumstances("nsgan", "mnist", hold_out=0.05))[0].options
 
 
 def test_another_method_comes_with_all_of_its_settings():

@@ -22,6 +22,7 @@ from adversarium.features import (
     random_conv,
     raw,
 )
+from adversarium.features._samples import seen_on
 from adversarium.features._weights import Published, find_weights, load_exactly, read_tensors
 from adversarium.features.random_conv import draw_weights
 
@@ -70,6 +71,17 @@ def test_they_leave_the_random_state_and_see_in_full_precision(name: str, rng: t
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(extract(open_features(name), samples).rows, rows)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_convolutions_on_a_gpu_are_not_rounded_more_coarsely_either():
+    settings = "enabled", "benchmark", "deterministic", "allow_tf32"
+    cudnn = torch.backends.cudnn
+    for allowed in (True, False):
+        with cudnn.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=allowed):
+            before = [getattr(cudnn, name) for name in settings]
+            with seen_on(torch.device("cpu"), torch.zeros(2, 3)):
+                assert [getattr(cudnn, name) for name in settings] == [*before[:3], False]
+            assert [getattr(cudnn, name) for name in settings] == before
 
 
 @pytest.mark.parametrize("name", SEEN_OFFLINE)
@@ -247,8 +259,9 @@ class TestRefusals:
     @pytest.mark.parametrize(("low", "high"), [(-1, 1), (0, 1), (0, 300), (-128, 127)])
     def test_images_of_another_range(self, low: float, high: float, rng: torch.Generator):
         images = torch.rand(50, 1, 28, 28, generator=rng) * (high - low) + low
+        features = Features(name="own", see=lambda samples: pytest.fail("seen"))
         with pytest.raises(InputError, match=r"samples are float images .*: features want them .*, from 0 to 255"):
-            extract(raw(), images, batch_size=20)
+            extract(features, images, batch_size=20)
 
     def test_images_with_nan(self, rng: torch.Generator):
         images = digits(rng).float()
@@ -312,7 +325,7 @@ class TestDownload:
         assert not (tmp_path / "cache").exists()
 
     def test_a_local_file_that_is_not_there(self, published: Published):
-        with pytest.raises(InputError, match=r"there is no such file; get the file from .* as weights=PATH"):
+        with pytest.raises(InputError, match=r"there is no such file; get the file from .*weights=PATH"):
             find_weights("inception", "/nowhere/net.pth", published)
 
 
@@ -343,6 +356,19 @@ class TestFilesOfTensors:
         (tmp_path / "net.pth").write_bytes((tmp_path / "net.pth").read_bytes()[:2000])
         with pytest.raises(InputError, match="is no .pth file of tensors"):
             read_tensors(tmp_path / "net.pth")
+
+    @pytest.mark.parametrize("zipped", [True, False])
+    def test_damaged_pickles(self, tmp_path: Path, zipped: bool):
+        path, rng = tmp_path / "net.pth", np.random.default_rng(0)
+        torch.save({"x": torch.zeros(50)}, path, _use_new_zipfile_serialization=zipped)
+        content = path.read_bytes()
+        for _ in range(60):
+            path.write_bytes(content[: rng.integers(len(content) - 60)])
+            with pytest.raises(InputError, match="is no .pth file of tensors"):
+                read_tensors(path)
+            path.write_bytes(rng.bytes(100))
+            with pytest.raises(InputError, match="is no .pth file of tensors"):
+                read_tensors(path)
 
     def test_other_kinds(self, tmp_path: Path):
         with pytest.raises(InputError, match=r"ends with '\.onnx': wanted a file \.safetensors, \.pth, \.pt, \.bin"):

@@ -160,6 +160,13 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 150_000  # KiB; one matrix would be 288 MB
 
 
+def test_bandwidths_may_be_tensors():
+    x, y = normal(9, 2, seed=0), normal(7, 2, seed=1)
+    width = median_distance(x)
+    assert mmd(x, y, bandwidth=width) == mmd(x, y, bandwidth=float(width))
+    assert mmd(x, y, bandwidth=torch.tensor([0.5, 2])) == mmd(x, y, bandwidth=(0.5, 2))
+
+
 def test_median_distance():
     rows = normal(31, 3, seed=0)
     expected = torch.nn.functional.pdist(rows).median().item()
@@ -179,6 +186,16 @@ def test_half_precision_is_compared_in_double():
     assert found.value.dtype == found.standard_error.dtype == torch.float64
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(energy_distance(x, y).value, energy_distance(x.double(), y.double()).value)
+
+
+def test_numbers_that_overflow_are_refused():
+    x, y = normal(5, 3, seed=0), normal(4, 3, seed=1)
+    for function in (energy_distance, mmd):
+        with pytest.raises(InputError, match="x is as large as"):
+            function(1e200 * x, y)
+    with pytest.raises(InputError, match="too large for float64 sums of this kernel"):
+        mmd(1e60 * x, y, kernel="polynomial")
+    assert energy_distance(1e100 * x, 1e100 * y).value.isfinite()
 
 
 @every_case

@@ -40,6 +40,14 @@ def test_equal_samples_have_no_distance(d: int):
     assert float(diversity(randn(40, d, 1), x)) == 0
 
 
+def test_products_that_torch_may_round_are_not_used(monkeypatch: pytest.MonkeyPatch):
+    x = 3 + randn(30, 20, 0, torch.float32)
+    exact = mean_pairwise_distance(x.double())
+    assert mean_pairwise_distance(x) != exact
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
+    assert float(mean_pairwise_distance(x)) == pytest.approx(float(exact), rel=1e-12)
+
+
 def test_large_and_small_units():
     x = randn(30, 20, 0, torch.float32)
     for factor in (2.0**-90, 2.0**90):
@@ -123,6 +131,7 @@ def test_gaussian_kernel_of_two_points():
         (lambda x: vendi_score(x, kernel=lambda a, b: torch.ones(12)), r"returned shape \[12\]"),
         (lambda x: vendi_score(x.repeat(1000, 1), kernel="gaussian", bandwidth=1.0), "12000 samples"),
         (lambda x: mean_pairwise_distance(x / 0), "x has NaN or infinity"),
+        (lambda x: vendi_score(x * 1e200), "x is as large as"),
     ],
 )
 def test_bad_input(call, message: str):

@@ -132,6 +132,18 @@ def test_fast_goes_back_where_columns_are_nearly_collinear():
     torch.testing.assert_close(frechet_distance(x, y, fast=True), frechet_distance(x, y), rtol=1e-9, atol=0)
 
 
+def test_fast_goes_back_where_float32_does_not_do(monkeypatch):
+    x, y = draws(0, (300, 5), (200, 5))
+    # squares that overflow or vanish in float32, and their squares in float64
+    for scale in (1e30, 1e100, 1e-100):
+        found = frechet_distance(scale * x, scale * y, fast=True)
+        torch.testing.assert_close(found, frechet_distance(scale * x, scale * y), rtol=1e-9, atol=0)
+    x, y = x.float(), y.float()
+    assert frechet_distance(x, y, fast=True) != frechet_distance(x, y)
+    monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
+    assert frechet_distance(x, y, fast=True) == frechet_distance(x, y)
+
+
 @pytest.mark.parametrize(("n", "m"), [(7, 9), (7, 40), (40, 7), (12, 12), (12, 13), (2, 2)])
 def test_few_samples_give_the_right_number_and_a_warning(n, m):
     x, y = draws(0, (n, 12), (m, 12))
@@ -359,6 +371,7 @@ def test_no_warning_where_there_is_nothing_to_tell():
         (torch.zeros(1, 2), torch.zeros(3, 2), "real has 1 samples: wanted at least 2"),
         (torch.zeros(3, 2), torch.zeros(3, 4), "real has 2 columns and fake 4"),
         (torch.zeros(3, 2), torch.full((3, 2), float("nan")), "fake has NaN or infinity in 3 of 3 rows"),
+        (torch.zeros(3, 2), torch.full((3, 2), 1e200, dtype=torch.float64), "fake is as large as"),
     ],
 )
 def test_bad_rows(real, fake, message):

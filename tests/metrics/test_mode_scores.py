@@ -181,6 +181,12 @@ def test_each_channel_is_read_on_its_own():
         (lambda x: stacked_mode_scores(torch.rand(3, 3, 2) / 0), "NaN or infinity"),
         (lambda x: stacked_mode_scores(torch.rand(3, 3, 2), class_shares=torch.ones(2)), "with sum 1"),
         (lambda x: stacked_probabilities(lambda part: part, x), r"images has shape \[9, 2\]"),
+        # labels, and something of each pixel
+        (
+            lambda x: stacked_probabilities(lambda part: part[:, 0, 0, 0], x[:, :, None, None]),
+            r"returned \[18\] for 18",
+        ),
+        (lambda x: stacked_probabilities(lambda part: part.flatten(2), x[:, :, None, None]), r"returned \[18, 1, 1\]"),
     ],
 )
 def test_bad_input(call, message: str):

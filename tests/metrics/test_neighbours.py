@@ -10,6 +10,7 @@ from torch import Tensor
 
 from adversarium.errors import InputError
 from adversarium.metrics import _nearest
+from adversarium.metrics._check import product_dtype
 from adversarium.metrics.metric import MetricWarning
 from adversarium.metrics.neighbours import expected_coverage, nearest_neighbours, neighbour_scores
 
@@ -80,6 +81,7 @@ def test_equals_the_definitions_on_sets_that_products_get_wrong(name: str):
         check(1e3 + real, 1e3 + fake, 3, chunk)
 
 
+@pytest.mark.filterwarnings("ignore:.*copies or more:adversarium.metrics.metric.MetricWarning")
 @pytest.mark.parametrize(("n", "m", "dimension", "k"), [(300, 200, 3, 5), (150, 250, 64, 3)])
 def test_equals_prdc_where_it_is_installed(n: int, m: int, dimension: int, k: int):
     prdc = pytest.importorskip("prdc")
@@ -215,9 +217,9 @@ def test_a_row_is_its_own_neighbour():
 
 
 def test_products_that_torch_may_round_are_not_used(monkeypatch: pytest.MonkeyPatch):
-    assert _nearest._product_dtype() == torch.float32
+    assert product_dtype() == torch.float32
     monkeypatch.setattr(torch, "get_float32_matmul_precision", lambda: "high")
-    assert _nearest._product_dtype() == torch.float64
+    assert product_dtype() == torch.float64
     check(torch.randn(50, 8, generator=rng(0)), torch.randn(50, 8, generator=rng(1)), 3, 20)
 
 
@@ -259,7 +261,8 @@ def test_duplicates_among_the_data_are_said():
         (lambda x: neighbour_scores(x, x / 0), "fake has NaN or infinity in 20 of 20 rows"),
         (lambda x: neighbour_scores(x, x, chunk=0), "chunk is 0"),
         (lambda x: nearest_neighbours(x, x[:2], 3), "k is 3 and there are 2 rows"),
-        (lambda x: nearest_neighbours(x.double() * 1e200, x), "rows are as large as"),
+        (lambda x: nearest_neighbours(x.double() * 1e200, x), "queries is as large as"),
+        (lambda x: neighbour_scores(x, x / x.abs().max() * 3e38), r"fake is as large as 3e\+38: .* below 9e\+37"),
         (lambda x: expected_coverage(5, 5), "wanted more than k = 5"),
     ],
 )

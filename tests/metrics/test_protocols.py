@@ -372,6 +372,21 @@ def test_warnings_of_metrics_become_notes_and_others_go_on(monkeypatch: pytest.M
         measure(["fd50_raw_train"], draw, references(), repeats=1)
 
 
+def test_metrics_draw_the_same_wherever_the_rows_are(monkeypatch: pytest.MonkeyPatch):
+    drawn = []
+
+    def draws(sets: Sets) -> Tensor:
+        drawn.append(torch.rand(5, generator=sets.rng))
+        return torch.zeros(())
+
+    monkeypatch.setitem(METRICS, "fd", Metric(function=frechet_distance, measure=draws, better="lower"))
+    measuring = Measuring(["fd50_raw_train"], references())
+    for device in ("cpu", "meta"):
+        rows = Seen(torch.empty(50, 3, device=device))
+        measuring.compare(measuring.protocols, rows, None, rows, 1)
+    assert torch.equal(*drawn)
+
+
 def test_an_error_that_the_draws_do_not_show_is_told():
     def always_the_same(n: int, seed: int) -> np.ndarray:
         return vectors(n, 5)

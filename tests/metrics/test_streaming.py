@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from adversarium.errors import InputError
+from adversarium.metrics.discrepancy import energy_distance
 from adversarium.metrics.frechet import frechet_distance
 from adversarium.metrics.kernel import kernel_distance
 from adversarium.metrics.metric import MetricWarning
@@ -21,6 +22,7 @@ PAIRS = {
     "frechet": (lambda **options: streaming.FrechetDistance(5, **options), frechet_distance),
     "kernel": (streaming.KernelDistance, kernel_distance),
     "neighbours": (streaming.NeighbourScores, neighbour_scores),
+    "any": (lambda **options: streaming.RowsMetric(energy_distance, **options), energy_distance),
 }
 
 
@@ -213,14 +215,14 @@ PROCESS = """
 import sys, warnings
 import torch
 import torch.distributed as dist
-from adversarium.metrics import streaming
+from adversarium.metrics import energy_distance, streaming
 
 rank, store, out = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 rng = torch.Generator().manual_seed(rank)
 found = {}
 for name, metric in (("frechet", streaming.FrechetDistance(5)), ("kernel", streaming.KernelDistance()),
-                     ("neighbours", streaming.NeighbourScores())):
+                     ("neighbours", streaming.NeighbourScores()), ("any", streaming.RowsMetric(energy_distance))):
     rng.manual_seed(rank)
     for size in (20 + rank, 10):
         metric.update(torch.randn(size, 5, generator=rng), real=True)

@@ -83,7 +83,7 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (saved["beta1"], saved["decay_kimg"], saved["average"]) == (-0.5, 1.0, "uniform")
     assert main(["train", "--resume", str(tmp_path / "run"), "--steps", "6"]) == 0
     capsys.readouterr()
-    assert main(["train", "ring", "--game", "extragradeint", *tiny]) == 2
+    assert main(["train", "ring", "--game", "extragradeint", *tiny[:-1], str(tmp_path / "other")]) == 2
     assert "unknown game 'extragradeint' (did you mean 'extragradient'?)" in capsys.readouterr().err
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from adversarium.train.evaluation import Evaluation
 
 SECONDS_BETWEEN_LINES = 10.0
-_BETTER = {"lower": "lower", "higher": "higher", "one": "near 1"}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,7 +33,9 @@ def run(arguments: Sequence[str]) -> int:
 
     from adversarium.train.evaluation import open_evaluation
 
-    with _Progress() as progress:
+    with _Progress() as progress, warnings.catch_warnings():
+        # what weights or metrics warn of is told in our words, without the line of code
+        warnings.showwarning = lambda message, *_: progress.say(f"warning: {message}")
         evaluation = open_evaluation(
             path,
             names,
@@ -104,6 +106,11 @@ def _refuse_existing(flag: str, path: Path, *, force: bool) -> None:
         raise InputError(f"{path}: exists already; take another name ({flag}), or --force")
 
 
+def _better(measurement: "Measurement") -> str:
+    better = measurement.protocol.metric.better
+    return better if isinstance(better, str) else f"near {better:g}"
+
+
 def table(measurements: "Sequence[Measurement]") -> str:
     """Return the numbers, one protocol per line."""
     from adversarium.train.evaluation import written
@@ -114,7 +121,7 @@ def table(measurements: "Sequence[Measurement]") -> str:
         if each.floor is not None and each.floor_samples != each.protocol.samples:
             floor += f" ({each.floor_samples:,})"
         value = written(each.mean, each.standard_error)
-        rows.append((each.protocol.name, value, floor, _BETTER[each.protocol.metric.better], f"{each.seconds:.1f}"))
+        rows.append((each.protocol.name, value, floor, _better(each), f"{each.seconds:.1f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(

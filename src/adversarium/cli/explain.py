@@ -142,7 +142,7 @@ def _preset(name: str, preset: Preset) -> list[str]:
 
 
 def _metric(name: str, metric: Metric) -> list[str]:
-    better = {"lower": "lower", "higher": "higher", "one": "nearer to 1"}[metric.better]
+    better = metric.better if isinstance(metric.better, str) else f"nearer to {metric.better:g}"
     reads = {
         "rows": "rows of features, real and generated",
         "probabilities": "class probabilities, of features that have classes (lenet, inception)",

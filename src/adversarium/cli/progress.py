@@ -14,14 +14,9 @@ from rich.table import Column
 from rich.text import Text
 
 from adversarium.data import ArraySource
+from adversarium.diagnostics.finding import FINDING, looked_at
 
 SECONDS_BETWEEN_LINES = 15.0
-
-FINDING = "finding_"
-"""Begins the names of a record's findings; their values are severities."""
-
-_LOOKED = (FINDING, "probe_")
-"""Begins the names that only a record holds for which the observers looked at the run."""
 
 
 class _Bar(Progress):
@@ -112,7 +107,7 @@ class Display:
 
     def _show_findings(self, record: Mapping[str, float]) -> None:
         """Tell what is wrong, and since which record: most records come between two looks, and change nothing."""
-        if not any(name.startswith(_LOOKED) for name in record):
+        if not looked_at(record):
             return
         found = {name.removeprefix(FINDING): value for name, value in record.items() if name.startswith(FINDING)}
         new, gone = found.keys() - self._since.keys(), self._since.keys() - found.keys()

@@ -58,12 +58,12 @@ def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
     budget = {name: options.pop(name) for name in BUDGETS if name in options}
     if len(budget) > 1:
         raise InputError(f"{' and '.join(budget)} are given: a run has one budget, one of {', '.join(BUDGETS)}")
-    device = options.pop("device", None)
+    device, patience = options.pop("device", None), options.pop("patience", None)
     if options or file:
         name = "--config" if file else "--" + next(iter(options)).replace("_", "-")
         raise InputError(
             f"{name} with --resume: a run continues as it began; "
-            f"only its --device and its budget ({', '.join(BUDGETS)}) can change"
+            f"only its --device, its --patience and its budget ({', '.join(BUDGETS)}) can change"
         )
     from adversarium.cli.progress import Display
     from adversarium.train import StoppedError, resume
@@ -74,6 +74,7 @@ def _resume(path: Path, options: dict[str, Any], file: str | None) -> int:
                 path,
                 budget=budget,
                 device=device,
+                patience=patience,
                 observers=[display],
                 on_start=display.start,
                 on_decode=display.decoding,
@@ -92,7 +93,10 @@ def _ended(run: Any) -> int:
     if run.best is not None:
         print(f"{run.best}: the best checkpoint; adversarium sample {run.path} --checkpoint best --out best.png")
     if run.exhausted:
-        print("stopped before its budget was spent: the samples had not become better for a while (--patience)")
+        print(
+            "stopped before its budget was spent: the samples had not become better for a while (--patience); go on "
+            f"with: adversarium train --resume {run.path} --patience N"
+        )
     print(f"{run.path}: {run.steps} steps, {run.images / 1000:g} kimg; look at {run.path / 'samples.png'}")
     return 0
 

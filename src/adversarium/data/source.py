@@ -80,6 +80,10 @@ class ArraySource:
         """Return the labels of these numbers, or ``None`` where there are none."""
         return None if self.labels is None else self.labels[self._where(numbers)]
 
+    def spread(self, n: int) -> npt.NDArray[np.int64]:
+        """Return the numbers of ``n`` samples from all over it, evenly; of all where there are no more."""
+        return np.linspace(0, len(self) - 1, min(n, len(self))).astype(np.int64)
+
     def _where(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         return numbers if self.rows is None else self.rows[numbers]
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from adversarium.data.split import SHARE
 from adversarium.diagnostics.detector import Limits, Shown, bad, known, median_of_last, shown, smoothed
 from adversarium.diagnostics.finding import Circumstances, Finding, Remedy
 from adversarium.diagnostics.history import History
@@ -221,6 +222,9 @@ def critic_overfitting(history: History, circumstances: Circumstances, limits: L
         series=("probe_auc_memory", "probe_auc", "probe_auc_held_out"),
         cause="The data are few for this critic and this long a training: it learns the samples, not what they share.",
         remedies=collect(
+            of("Train on more of the data, and hold fewer out.", {"hold_out": SHARE})
+            if (config.hold_out or 0) > 2 * SHARE
+            else None,
             robust(circumstances),
             of("Penalise the critic's slope more.", {"penalty_scale": rounded(10 * max(config.penalty_scale, 0.1))})
             if has_penalty(circumstances.preset)

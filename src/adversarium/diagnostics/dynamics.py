@@ -157,15 +157,17 @@ def _lost(history: History, limits: Limits) -> bool:
 def _tamed(circumstances: Circumstances) -> list[Remedy]:
     critic_rate, generator_rate = rates(circumstances)
     config = circumstances.config
-    put_back = slower(circumstances)
-    if has_penalty(circumstances.preset) and not 0.1 <= config.penalty_scale <= 100:
-        put_back["penalty_scale"] = 1.0
+    steps = of("Put the method's own step sizes and momentum back.", slower(circumstances))
+    lost = has_penalty(circumstances.preset) and not 0.1 <= config.penalty_scale <= 100
+    # a penalty that is missing explains more than steps that are large: with it they may do
+    penalty = of("Put the method's own penalty back, which bounds the scores.", {"penalty_scale": 1.0} if lost else {})
     tenth = {
         "critic_learning_rate": rounded(critic_rate / 10),
         "generator_learning_rate": rounded(generator_rate / 10),
     }
     return collect(
-        *best_first(circumstances, of("Put the method's own step sizes and penalty back.", put_back)),
+        *best_first(circumstances, penalty or steps),
+        steps,
         of("Let both players learn a tenth as fast.", tenth),
         of("Scale gradients down where they are large.", {"clip_gradient_norm": 1.0})
         if config.clip_gradient_norm is None

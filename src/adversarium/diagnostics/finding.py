@@ -10,6 +10,14 @@ from adversarium.types import Preset
 Record = Mapping[str, float]
 """A line of ``metrics.jsonl``: measurements of training and, at intervals, of the probe (``probe_...``)."""
 
+FINDING = "finding_"
+"""Begins the names of what a record says was found; the values are severities."""
+
+
+def looked_at(record: Record) -> bool:
+    """Return whether the observers looked at the run for this record: what it does not say then was not found."""
+    return any(name.startswith((FINDING, "probe_")) for name in record)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Circumstances:

@@ -8,7 +8,7 @@ import torch
 from adversarium.diagnostics.detector import Limits, bad, known, median_of_last, shown, smoothed, tail
 from adversarium.diagnostics.finding import Circumstances, Finding, Remedy
 from adversarium.diagnostics.history import History, Numbers, Truths, since
-from adversarium.diagnostics.remedies import collect, critic_steps, of, robust, rounded, rule
+from adversarium.diagnostics.remedies import best_first, collect, critic_steps, of, robust, rounded, rule
 from adversarium.types import Term
 
 _NORMALISED = ("spectral_norm", "gradient_normalisation")
@@ -60,8 +60,10 @@ def lipschitz_violated(history: History, circumstances: Circumstances, limits: L
         series=("probe_slope_between", "probe_slope_max", "critic_wgan_gp"),
         cause="The penalty is too light for these scores, or the critic takes steps that it cannot mend in time.",
         remedies=collect(
-            of(text, {"penalty_scale": 1.0 if scale < 1 else rounded(10 * scale)}) if penalised else None,
-            robust(circumstances),
+            *best_first(
+                circumstances,
+                of(text, {"penalty_scale": 1.0 if scale < 1 else rounded(10 * scale)}) if penalised else None,
+            ),
             of("Give the critic five steps for each of the generator's.", critic_steps(5))
             if rule(circumstances).name == "alternating" and rule(circumstances).critic_evaluations < 5
             else None,
@@ -136,8 +138,7 @@ def penalty_dominates(history: History, circumstances: Circumstances, limits: Li
         series=("critic_loss", *_intervals(circumstances), "probe_slope_between"),
         cause="The penalty's weight is too large for these data: a critic that may not slope has nothing to tell.",
         remedies=collect(
-            of("Penalise less.", lighter) if scale > 0 else None,
-            robust(circumstances),
+            *best_first(circumstances, of("Penalise less.", lighter) if scale > 0 else None),
             of("Penalise a hundredth as much.", {"penalty_scale": rounded(scale / 100)}) if scale > 0 else None,
         ),
     )

@@ -49,9 +49,14 @@ def colour(images: Tensor) -> Tensor:
 def seen_on(device: torch.device, samples: Tensor) -> Iterator[Tensor]:
     """Give samples as float32 on a device, on which nothing is rounded more coarsely until the end of the block.
 
-    Under the caller's autocast, a score would depend on the precision of whoever asks for it.
+    Under the caller's autocast, a score would depend on the precision of whoever asks for it; by default, a GPU rounds
+    the factors of convolutions to 10 bits (TF32).
     """
-    with torch.autocast(device.type, enabled=False):
+    cudnn = torch.backends.cudnn
+    exact = cudnn.flags(
+        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    )
+    with torch.autocast(device.type, enabled=False), exact:
         yield samples.to(device).float()
 
 

@@ -1,7 +1,6 @@
 """Weights of known networks: read without running code, checked name by name, downloaded only when asked for."""
 
 import hashlib
-import pickle
 import sys
 import urllib.request
 import warnings
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -100,7 +98,7 @@ def _compare(name: str, path: Path, published: Published) -> None:
 
 
 def _where(name: str, published: Published) -> str:
-    return f"get the file from {published.url} and give it to the features {name!r} as weights=PATH"
+    return f"get the file from {published.url} and give it: --weights {name}=PATH, or weights=PATH"
 
 
 def _download(published: Published, path: Path) -> None:
@@ -130,7 +128,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         if suffix == ".safetensors":
             return safetensors.torch.load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (safetensors.SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # what a damaged pickle raises depends on which byte is wrong
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{path} is no {suffix} file of tensors: cut short, of another kind, or a pickle with more than tensors, "

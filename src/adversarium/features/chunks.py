@@ -13,6 +13,9 @@ from adversarium.features.feature import Features, Seen
 Samples: TypeAlias = Tensor | npt.NDArray[Any]
 """Samples as they are stored: uint8 images ``[N, C, H, W]``, or floats of the same range; vectors ``[N, D]``."""
 
+BLOCK = 64
+"""So many float images are looked at together for their range."""
+
 
 @torch.no_grad()
 def extract(
@@ -38,12 +41,10 @@ def extract(
     shape = list(samples.shape)
     if len(shape) not in (2, 4) or 0 in shape:
         raise InputError(f"samples have shape {shape}: wanted images [N, C, H, W] or vectors [N, D], at least one")
+    _check_levels(samples)
     gathered: list[Tensor] = []
-    largest = 0.0
     for start in range(0, len(samples), batch_size):
         chunk = _chunk(samples, start, start + batch_size)
-        if len(shape) == 4 and chunk.is_floating_point():
-            largest = max(largest, _largest_level(chunk))
         seen = [part for part in features.see(chunk) if part is not None]
         if not gathered:
             where = torch.device("cpu") if device is None else device
@@ -52,8 +53,6 @@ def extract(
             if len(part) != len(chunk):
                 raise InputError(f"the features {features.name!r} gave {len(part)} rows for {len(chunk)} samples")
             whole[start : start + batch_size] = part
-    if 0 < largest <= 1:
-        raise InputError(f"samples are float images up to {largest:g}: {_STORED}")
     return Seen(*gathered)
 
 
@@ -73,8 +72,15 @@ def _chunk(samples: Samples, start: int, end: int) -> Tensor:
     return samples[start:end]
 
 
-def _largest_level(images: Tensor) -> float:
-    low, high = (float(level) for level in images.aminmax())
-    if not (low >= -0.5 and high <= 255.5):  # NaN too
-        raise InputError(f"samples are float images from {low:g} to {high:g}: {_STORED}")
-    return high
+def _check_levels(samples: Samples) -> None:
+    """Refuse float images of another range, before a network spends its time on them."""
+    if len(samples.shape) != 4 or _chunk(samples, 0, 1).dtype == torch.uint8:
+        return
+    largest = 0.0
+    for start in range(0, len(samples), BLOCK):
+        low, high = (float(level) for level in _chunk(samples, start, start + BLOCK).aminmax())
+        if not (low >= -0.5 and high <= 255.5):  # NaN too
+            raise InputError(f"samples are float images from {low:g} to {high:g}: {_STORED}")
+        largest = max(largest, high)
+    if 0 < largest <= 1:
+        raise InputError(f"samples are float images up to {largest:g}: {_STORED}")

@@ -5,7 +5,7 @@ The streaming classes are in ``metrics.streaming``, which needs the extra ``torc
 
 from adversarium.metrics.classes import per_class
 from adversarium.metrics.cost import Cost, estimate_cost
-from adversarium.metrics.discrepancy import energy_distance, mmd
+from adversarium.metrics.discrepancy import energy_distance, median_distance, mmd
 from adversarium.metrics.divergences import (
     histogram_js,
     histogram_kl,
@@ -36,13 +36,9 @@ from adversarium.metrics.neighbours import NeighbourScores, expected_coverage, n
 from adversarium.metrics.protocols import Protocol, Split, seed_of
 from adversarium.metrics.references import Order, Plan, References
 from adversarium.metrics.score import inception_score
+from adversarium.metrics.sliced import max_sliced_wasserstein, sliced_wasserstein
 from adversarium.metrics.table import METRICS
-from adversarium.metrics.transport import (
-    max_sliced_wasserstein,
-    sinkhorn_divergence,
-    sliced_wasserstein,
-    wasserstein,
-)
+from adversarium.metrics.transport import sinkhorn_divergence, wasserstein
 
 __all__ = [
     "METRICS",
@@ -87,6 +83,7 @@ __all__ = [
     "max_sliced_wasserstein",
     "mean_pairwise_distance",
     "measure",
+    "median_distance",
     "memorisation",
     "mmd",
     "mode_scores",

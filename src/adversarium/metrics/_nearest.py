@@ -11,7 +11,7 @@ from math import frexp
 import torch
 from torch import Tensor
 
-from adversarium.errors import require
+from adversarium.metrics._check import product_dtype
 
 SPARE = 3
 """How many more candidates than neighbours a row keeps; if these do not settle its neighbours, it is done again."""
@@ -50,10 +50,10 @@ class Points:
 
 def points(*sets: Tensor, dtype: torch.dtype | None = None) -> list[Points]:
     """Return sets of rows about the centre of the first of them, on one scale."""
-    dtype = dtype or _product_dtype()
+    dtype = dtype or product_dtype()
     centre = sets[0].mean(0, dtype=torch.float64).to(sets[0].dtype)
-    largest = max(float((rows - centre).abs().amax()) for rows in sets)
-    require(largest < 1e150, f"rows are as large as {largest:.3g}: wanted numbers whose squares can be summed")
+    ends = [end - centre for rows in sets for end in rows.aminmax(dim=0)]
+    largest = float(torch.stack(ends).abs().amax())
     scale = 2.0 ** -frexp(largest)[1] if largest > 0 else 1.0
     # a factor that is itself representable; what is smaller still counts as 0 in products, not in differences
     scale = min(scale, 2.0**120)
@@ -212,12 +212,3 @@ def _differences(x: Points, i: Tensor, y: Points, j: Tensor) -> Tensor:
 def _tolerance(width: int, dtype: torch.dtype) -> float:
     # the standard bound of a product's rounding errors, in any order of its sums; 16 for centring, norms, last sums
     return (1.1 * width + 16) * torch.finfo(dtype).eps / 2
-
-
-def _product_dtype() -> torch.dtype:
-    """Return float32 where its products are in float32, float64 where the user lets torch round them further."""
-    try:
-        exact = torch.get_float32_matmul_precision() == "highest"
-    except RuntimeError:  # set by backend: torch then refuses to answer for all of them
-        exact = False
-    return torch.float32 if exact else torch.float64

@@ -38,6 +38,8 @@ def per_class(
     """
     real, fake = check_pair(real, fake)
     for name, rows, labels in (("real", real, real_labels), ("fake", fake, fake_labels)):
+        kind = type(labels).__name__
+        require(isinstance(labels, Tensor), f"{name}_labels is {kind}: wanted a tensor [{len(rows)}] of classes")
         require(
             labels.dim() == 1 and len(labels) == len(rows),
             f"{name}_labels has shape {list(labels.shape)}: wanted a class for each of {len(rows)} rows",

@@ -1,19 +1,17 @@
 """Integral probability metrics, over all pairs of samples, block by block: the energy distance and the MMD."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from adversarium.errors import lookup, require
 from adversarium.losses._samples import power_of_distances, squared_distances
 from adversarium.losses.integral import RADIAL_KERNELS, _polynomial
 from adversarium.metrics._check import check_pair, check_rows
+from adversarium.metrics._pairs import Kernel, sums_between, sums_within
 from adversarium.metrics.metric import Estimate
-
-Kernel = Callable[[Tensor, Tensor], Tensor]
 
 MEDIAN_ROWS = 2000
 """The median distance is that of all pairs of at most this many rows, evenly spaced."""
@@ -56,7 +54,7 @@ def mmd(
     y: Tensor,
     *,
     kernel: Literal["gaussian", "laplace", "rational_quadratic", "imq", "polynomial"] = "gaussian",
-    bandwidth: float | Sequence[float] | None = None,
+    bandwidth: float | Sequence[float] | Tensor | None = None,
     unbiased: bool = True,
     chunk: int = 512,
 ) -> Estimate:
@@ -92,7 +90,8 @@ def mmd(
     if bandwidth is None:
         widths = [float(median_distance(torch.cat(check_pair(x, y, least=3, names=("x", "y")))))]
     else:
-        widths = [bandwidth] if isinstance(bandwidth, float | int) else list(bandwidth)
+        several = bandwidth.tolist() if isinstance(bandwidth, Tensor) else bandwidth
+        widths = [several] if isinstance(several, float | int) else list(several)
     positive = len(widths) > 0 and all(0 < width < float("inf") for width in widths)
     require(positive, f"bandwidth is {bandwidth}: wanted a positive number, several, or None")
     radial = RADIAL_KERNELS[kernel]
@@ -128,16 +127,17 @@ def _discrepancy(kernel: Kernel, x: Tensor, y: Tensor, unbiased: bool, chunk: in
     require(chunk >= 1, f"chunk is {chunk}: wanted at least 1")
     # the jackknife leaves one out of the pairs within a set
     x, y = (rows.double() for rows in check_pair(x, y, least=3, names=("x", "y")))
-    with torch.autocast(x.device.type, enabled=False):  # it would multiply in half precision
-        to_y, to_x = _sums_between(kernel, x, y, chunk)
-        sides = [(*_sums_within(kernel, rows, chunk), cross) for rows, cross in ((x, to_y), (y, to_x))]
+    to_y, to_x, _ = sums_between(kernel, x, y, chunk)
+    sides = [(sums_within(kernel, rows, chunk), cross) for rows, cross in ((x, to_y), (y, to_x))]
     value = -2 * to_y.sum() / (len(x) * len(y))
     variance = torch.zeros_like(value.detach())
-    for within, diagonal, cross in sides:
+    for (within, _, diagonal), cross in sides:
         n, other = len(within), len(x) + len(y) - len(within)
         own = within.sum() / (n * (n - 1)) if unbiased else (within.sum() + diagonal.sum()) / n**2
         value = value + own
         variance = variance + _jackknife(within.detach(), diagonal.detach(), cross.detach() / other, unbiased)
+    finite = bool(value.isfinite() & variance.isfinite())
+    require(finite, "x and y are too large for float64 sums of this kernel: wanted smaller numbers")
     return Estimate(value, variance.sqrt())
 
 
@@ -148,39 +148,3 @@ def _jackknife(within: Tensor, diagonal: Tensor, cross: Tensor, unbiased: bool) 
     own = left / ((n - 1) * (n - 2)) if unbiased else (left + diagonal.sum() - diagonal) / (n - 1) ** 2
     without = own - 2 * (cross.sum() - cross) / (n - 1)
     return (n - 1) * without.var(correction=0)
-
-
-def _sums_between(kernel: Kernel, x: Tensor, y: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """Return the sum of each row and of each column of the kernel's matrix ``[N, M]``."""
-    rows, columns = [], y.new_zeros(len(y))
-    for a in x.split(chunk):
-        blocks = [_block(kernel, a, b) for b in y.split(chunk)]
-        rows.append(torch.stack([of_rows for of_rows, _, _ in blocks]).sum(0))
-        columns = columns + torch.cat([of_columns for _, of_columns, _ in blocks])
-    return torch.cat(rows), columns
-
-
-def _sums_within(kernel: Kernel, x: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
-    """Return the sum of each row of the kernel's matrix ``[N, N]`` without the diagonal, and that."""
-    parts = x.split(chunk)
-    sums, diagonals = [part.new_zeros(len(part)) for part in parts], []
-    for i, a in enumerate(parts):
-        own, _, diagonal = _block(kernel, a, a)
-        sums[i] = sums[i] + own - diagonal
-        diagonals.append(diagonal)
-        for j in range(i + 1, len(parts)):
-            of_rows, of_columns, _ = _block(kernel, a, parts[j])
-            sums[i], sums[j] = sums[i] + of_rows, sums[j] + of_columns
-    return torch.cat(sums), torch.cat(diagonals)
-
-
-def _block(kernel: Kernel, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    def sums(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        values = kernel(a, b)
-        return values.sum(1), values.sum(0), values.diagonal().clone()
-
-    if not (torch.is_grad_enabled() and (a.requires_grad or b.requires_grad)):
-        return sums(a, b)
-    # a gradient computes the block again rather than keep it
-    found: tuple[Tensor, Tensor, Tensor] = checkpoint(sums, a, b, use_reentrant=False, preserve_rng_state=False)
-    return found

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from adversarium.errors import InputError, lookup, require
 from adversarium.losses._samples import power_of_distances, squared_distances
-from adversarium.metrics._check import check_pair, check_rows
+from adversarium.metrics._check import check_pair, check_rows, product_dtype
 
 LARGEST = 10_000
 """The Vendi score of a kernel without features needs all eigenvalues of an N×N matrix: no larger N than this."""
@@ -29,6 +29,7 @@ def mean_pairwise_distance(x: Tensor, *, chunk: int = 1024) -> Number:
     """
     x = check_rows("x", x, least=2)
     require(chunk >= 1, f"chunk is {chunk}: wanted at least 1")
+    x = x.to(torch.promote_types(x.dtype, product_dtype()))
     x = x - x.detach().mean(0, dtype=torch.float64).to(x.dtype)
     size = x.detach().abs().amax()
     size = torch.where(size > 0, size, 1)  # so that no square overflows

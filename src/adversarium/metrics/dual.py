@@ -1,7 +1,5 @@
 """What a critic knows of the Wasserstein distance: its dual estimate, and the slope that it has to be divided by."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -9,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from adversarium.errors import InputError, require
+from adversarium.features import eval_mode
 from adversarium.penalties import between, check_samples, per_sample, refuse_batch_norm, scores_and_slope
 from adversarium.types import Critic
 
@@ -78,7 +77,8 @@ def dual_estimate(
     i, j = (
         torch.randint(len(side), (pairs,), generator=rng, device=rng.device).to(side.device) for side in (real, fake)
     )
-    with _evaluating(critic), torch.no_grad():
+    # dropout and running statistics keep still
+    with eval_mode(critic if isinstance(critic, nn.Module) else nn.Identity()), torch.no_grad():
         of_real, slopes_at_real = _seen(critic, real, batch_size)
         of_fake, slopes_at_fake = _seen(critic, fake, batch_size)
         apart = real[i].double() - fake[j].double()
@@ -107,17 +107,3 @@ def _seen(critic: Critic, samples: Tensor, batch_size: int) -> tuple[Tensor, Ten
         torch.cat([per_sample(scores).double() for scores, _ in found]),
         torch.cat([slopes.double() for _, slopes in found]),
     )
-
-
-@contextmanager
-def _evaluating(critic: Critic) -> Iterator[None]:
-    """Keep dropout and running statistics still, and leave every module in the mode that it had."""
-    modules = list(critic.modules()) if isinstance(critic, nn.Module) else []
-    training = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, mode in zip(modules, training, strict=True):
-            module.training = mode

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from adversarium.errors import InputError, require
-from adversarium.metrics._check import Rows, check_pair
+from adversarium.metrics._check import Rows, check_pair, product_dtype
 from adversarium.metrics.metric import MetricWarning
 
 CHUNK = 2048
@@ -73,12 +73,13 @@ def frechet_distance(real: Tensor, fake: Tensor, *, fast: bool = False) -> Float
     """
     real, fake = check_pair(real, fake, least=2)
     _warn_of_few(real.shape[1], {"real": len(real), "fake": len(fake)})
+    fast = fast and product_dtype() == torch.float32
     sides = []
     for name, rows in (("real", real), ("fake", fake)):
         if len(rows) > rows.shape[1]:
             found = fast_moments(rows) if fast else moments(rows)
             if fast and _collinear(found.covariance):
-                found = moments(rows)
+                found, fast = moments(rows), False
             sides.append(_side(name, found))
         else:  # few rows: they are a factor of their covariance, exact and cheaper
             mean = rows.double().mean(dim=0)
@@ -203,8 +204,9 @@ def _distance(one: _Side, other: _Side, *, fast: bool = False) -> Tensor:
     overlap = one.factor.T @ other.factor
     if fast and not overlap.requires_grad:
         # half the time of singular values; of the smallest, half of float64's digits
-        shorter = overlap if overlap.shape[0] <= overlap.shape[1] else overlap.T
-        root = torch.linalg.eigvalsh(shorter @ shorter.T).clamp(min=0).sqrt().sum()
+        unit = overlap.abs().max().clamp(min=torch.finfo(overlap.dtype).tiny)  # fourth powers might overflow
+        shorter = (overlap if overlap.shape[0] <= overlap.shape[1] else overlap.T) / unit
+        root = torch.linalg.eigvalsh(shorter @ shorter.T).clamp(min=0).sqrt().sum() * unit
     else:
         root = _NuclearNorm.apply(overlap)  # type: ignore[no-untyped-call]
     # a square: what is below 0 is rounding
@@ -214,7 +216,8 @@ def _distance(one: _Side, other: _Side, *, fast: bool = False) -> Tensor:
 def _collinear(covariance: Tensor) -> bool:
     """Whether a column is all but a combination of others: what is left of it is not far above float32's noise."""
     factor, failed = torch.linalg.cholesky_ex(covariance.detach())
-    return bool(failed) or bool((factor.diagonal().square() < COLLINEAR * covariance.detach().diagonal()).any())
+    left = factor.diagonal().square() >= COLLINEAR * covariance.detach().diagonal()  # not so of NaN: an overflow
+    return bool(failed) or not bool(left.all())
 
 
 class _NuclearNorm(torch.autograd.Function):

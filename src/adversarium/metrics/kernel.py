@@ -5,14 +5,14 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float64
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from adversarium.errors import InputError, require
-from adversarium.metrics._check import check_pair
+from adversarium.metrics._check import check_pair, product_dtype
+from adversarium.metrics._pairs import sums_between, sums_within
 from adversarium.metrics.metric import Estimate
 
-CHUNK = 2048
-"""Rows on each side of a block of the kernel matrix."""
+CHUNK = 512
+"""Rows on each side of a block of the kernel matrix: 2 MB in float64, which fits a cache."""
 
 
 def kernel_distance(
@@ -51,14 +51,15 @@ def kernel_distance(
 
     Raises:
         InputError: no rows, NaN, infinity, different widths, fewer than four samples a side (the standard error
-            takes four), a degree or chunk below 1, or subsets without ``rng`` or larger than a set.
+            takes four), numbers whose kernel overflows, a degree or chunk below 1, or subsets without ``rng`` or
+            larger than a set.
     """
     real, fake = check_pair(real, fake, least=4)
     require(degree >= 1, f"degree is {degree}: wanted at least 1")
     require(chunk >= 1, f"chunk is {chunk}: wanted at least 1")
     if subsets is None:
         value, spread = _discrepancy(real, fake, degree, chunk)
-        return Estimate(value, spread.variance(len(real), len(fake)).sqrt())
+        return _finite(value, spread.variance(len(real), len(fake)), real.dtype)
     require(subsets >= 2, f"subsets is {subsets}: wanted at least 2, or None for all pairs")
     least = min(len(real), len(fake))
     require(
@@ -73,7 +74,13 @@ def kernel_distance(
     values = torch.stack([value for value, _ in parts])
     spread = _Spread(*torch.stack([torch.stack(spread) for _, spread in parts]).mean(dim=0))
     variance = values.detach().var() / subsets + spread.variance(len(real), len(fake))
-    return Estimate(values.mean(), variance.sqrt())
+    return _finite(values.mean(), variance, real.dtype)
+
+
+def _finite(value: Tensor, variance: Tensor, dtype: torch.dtype) -> Estimate:
+    finite = bool(value.isfinite() & variance.isfinite())
+    require(finite, f"real and fake are too large for {dtype} powers of their products: wanted smaller numbers")
+    return Estimate(value, variance.sqrt())
 
 
 class _Spread(NamedTuple):
@@ -98,9 +105,15 @@ class _Spread(NamedTuple):
 def _discrepancy(real: Tensor, fake: Tensor, degree: int, chunk: int) -> tuple[Float64[Tensor, ""], _Spread]:
     """Return the unbiased discrepancy, and unbiased estimates of what its variance is made of."""
     n, m = len(real), len(fake)
-    within_real, real_squares = _sums_within(real, degree, chunk)
-    within_fake, fake_squares = _sums_within(fake, degree, chunk)
-    of_real, of_fake, cross_squares = _sums_between(real, fake, degree, chunk)
+    dtype = torch.promote_types(real.dtype, product_dtype())
+
+    def kernel(x: Tensor, y: Tensor) -> Tensor:
+        x, y = x.to(dtype), y.to(dtype)
+        return torch.addmm(x.new_ones(()), x, y.T, alpha=1 / x.shape[1]) ** degree
+
+    within_real, real_squares, _ = sums_within(kernel, real, chunk)
+    within_fake, fake_squares, _ = sums_within(kernel, fake, chunk)
+    of_real, of_fake, cross_squares = sums_between(kernel, real, fake, chunk)
     value = within_real.sum() / (n * (n - 1)) + within_fake.sum() / (m * (m - 1)) - 2 * of_real.sum() / (n * m)
     with torch.no_grad():
         cross = cross_squares - of_real.square().sum() / m - of_fake.square().sum() / n + of_real.sum() ** 2 / (n * m)
@@ -126,52 +139,6 @@ def _squared_norm(sums: Tensor, squares: Tensor) -> Tensor:
     n = len(sums)
     total = squares + sums.sum() ** 2 / ((n - 1) * (n - 2)) - 2 * sums.square().sum() / (n - 2)
     return total / (n * (n - 3))
-
-
-def _sums_within(rows: Tensor, degree: int, chunk: int) -> tuple[Tensor, Tensor]:
-    """Return each row's sum of kernels with the other rows ``[N]``, and the sum of all squares."""
-    pieces = rows.split(chunk)
-    sums: list[list[Tensor]] = [[] for _ in pieces]
-    squares = []
-    for i, own in enumerate(pieces):
-        for j, other in enumerate(pieces[i:], start=i):
-            along, across, square = _block(own, other, degree, i == j)
-            sums[i].append(along)
-            if i != j:
-                sums[j].append(across)
-            squares.append(square * (1 if i == j else 2))
-    return torch.cat([torch.stack(parts).sum(dim=0) for parts in sums]), torch.stack(squares).sum()
-
-
-def _sums_between(x: Tensor, y: Tensor, degree: int, chunk: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sums of kernels of each row of x ``[N]`` and of y ``[M]``, and the sum of all squares."""
-    others = y.split(chunk)
-    of_y = torch.zeros(len(y), dtype=torch.float64, device=y.device)
-    of_x, squares = [], list[Tensor]()
-    for own in x.split(chunk):
-        along, across, square = zip(*[_block(own, other, degree, False) for other in others], strict=True)
-        of_x.append(torch.stack(along).sum(dim=0))
-        of_y = of_y + torch.cat(across)
-        squares.extend(square)
-    return torch.cat(of_x), of_y, torch.stack(squares).sum()
-
-
-def _block(x: Tensor, y: Tensor, degree: int, own: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sums of a block's kernels along its rows and columns, and that of their squares, in float64."""
-
-    def sums(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.autocast(x.device.type, enabled=False):
-            kernel = torch.addmm(x.new_ones(()), x, y.T, alpha=1 / x.shape[1]) ** degree
-        if own:
-            kernel = kernel - kernel.diagonal().diag()
-        flat = kernel.detach().flatten()
-        square = flat.double() @ flat.double()
-        return kernel.sum(dim=1, dtype=torch.float64), kernel.sum(dim=0, dtype=torch.float64), square
-
-    if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad):
-        along, across, square = checkpoint(sums, x, y, use_reentrant=False)
-        return along, across, square
-    return sums(x, y)
 
 
 def _some(rows: Tensor, count: int, rng: torch.Generator) -> Tensor:

@@ -46,7 +46,7 @@ def wasserstein_line(
         if not isinstance(numbers, Tensor) or numbers.dim() != 1:
             got = f"of shape {list(numbers.shape)}" if isinstance(numbers, Tensor) else type(numbers).__name__
             raise InputError(f"{name} is {got}: wanted a tensor [N]; rows [N, D] are for wasserstein")
-    rows, others = check_pair(x[:, None], y[:, None], names=("x", "y"))
+    rows, others = check_pair(x[:, None], y[:, None], squared=False, names=("x", "y"))
     own = check_weights("x_weights", x_weights, x)
     other = check_weights("y_weights", y_weights, y)
     return between_columns(rows.double(), others.double(), order, own, other).squeeze(0)

@@ -164,7 +164,7 @@ class Measuring:
         sets = Sets(
             real=real.rows,
             fake=fake.rows,
-            rng=torch.Generator(device=fake.rows.device).manual_seed(seed_of("metric", draw)),
+            rng=torch.Generator().manual_seed(seed_of("metric", draw)),
             held_out=None if held_out is None else held_out.rows,
             real_probabilities=real.probabilities,
             fake_probabilities=fake.probabilities,

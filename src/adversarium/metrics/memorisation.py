@@ -62,8 +62,8 @@ def memorisation(train: Tensor, held_out: Tensor, fake: Tensor, *, chunk: int = 
     Raises:
         InputError: not three sets of rows of one width, or fewer than two samples in one.
     """
-    train, held_out = check_pair(train.detach(), held_out.detach(), least=2, names=("train", "held_out"))
-    train, fake = check_pair(train, fake.detach(), least=2, names=("train", "fake"))
+    train, held_out = check_pair(train, held_out, least=2, names=("train", "held_out"))
+    train, fake = check_pair(train, fake, least=2, names=("train", "fake"))
     held_out, fake = check_pair(held_out, fake, least=2, names=("held_out", "fake"))
 
     to_train, source = (each.squeeze(1) for each in nearest(fake, train, 1, chunk))

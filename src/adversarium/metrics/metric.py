@@ -9,8 +9,8 @@ from torch import Tensor
 
 from adversarium.data import Density
 
-Better = Literal["lower", "higher", "one"]
-"""Which way a value improves; ``one``: towards 1, the value of a perfect sampler."""
+Better = Literal["lower", "higher"] | float
+"""Which way a value improves; a number: towards it, the value of a perfect sampler."""
 
 Reads = Literal["rows", "probabilities", "held_out", "density"]
 """What a metric compares: feature rows; class probabilities; rows of data that were and were not trained on; samples
@@ -35,7 +35,7 @@ class Sets:
     Attributes:
         real: feature rows ``[N, D]`` of the reference split.
         fake: feature rows ``[M, D]`` of generated samples.
-        rng: for metrics that draw.
+        rng: for metrics that draw; of the CPU, so that they draw the same on every device.
         held_out: feature rows of data that were not trained on, where ``real`` were.
         real_probabilities: class probabilities ``[N, K]``, where the features have a classifier.
         fake_probabilities: class probabilities ``[M, K]``.

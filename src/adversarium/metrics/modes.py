@@ -13,9 +13,6 @@ from adversarium.metrics._check import check_rows
 
 Number = Float[Tensor, ""]
 
-STACKED_SAMPLES = 26_000
-"""How many samples of stacked digits the literature judges."""
-
 EXACT = "donot_use_mm_for_euclid_dist"
 """How ``cdist`` takes distances: by differences, not by products."""
 
@@ -152,13 +149,15 @@ def stacked_probabilities(
     ``classify`` takes ``[B, 1, H, W]``, as the images are stored, to probabilities ``[B, K]``.
 
     Raises:
-        InputError: images are not ``[N, C, H, W]``.
+        InputError: images are not ``[N, C, H, W]``, or the classifier returns something else.
     """
     require(images.dim() == 4 and len(images) > 0, f"images has shape {list(images.shape)}: wanted [N, C, H, W]")
     require(chunk >= 1, f"chunk is {chunk}: wanted at least 1")
     single = images.flatten(0, 1).unsqueeze(1)
     with torch.no_grad():
         found = torch.cat([classify(part) for part in single.split(chunk)])
+    fit = found.dim() == 2 and len(found) == len(single)
+    require(fit, f"classify returned {list(found.shape)} for {len(single)} images: wanted [{len(single)}, classes]")
     return found.reshape(*images.shape[:2], -1)
 
 

@@ -68,7 +68,7 @@ def neighbour_scores(real: Tensor, fake: Tensor, *, k: int = 5, chunk: int = CHU
     """
     _check_size("k", k)
     _check_size("chunk", chunk)
-    real, fake = check_pair(real.detach(), fake.detach(), least=k + 1)
+    real, fake = check_pair(real, fake, least=k + 1)
     of_real, of_fake = (_squared_radii(rows, k, chunk) for rows in (real, fake))
     empty = int((of_real == 0).sum())
     if empty:
@@ -131,7 +131,7 @@ def nearest_neighbours(
     """
     _check_size("k", k)
     _check_size("chunk", chunk)
-    queries, rows = check_pair(queries.detach(), rows.detach(), names=("queries", "rows"))
+    queries, rows = check_pair(queries, rows, names=("queries", "rows"))
     require(k <= len(rows), f"k is {k} and there are {len(rows)} rows: wanted at most as many neighbours as rows")
     squared, indices = nearest(queries, rows, k, chunk)
     return squared.sqrt(), indices

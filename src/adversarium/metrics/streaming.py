@@ -7,6 +7,7 @@ value. Importing this module needs the extra 'torchmetrics'.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -36,7 +37,7 @@ class _Streaming(Metric):
 
     is_differentiable = False
     full_state_update = False
-    higher_is_better = False
+    higher_is_better: bool | None = False
 
     def __init__(self, *, keep_real: bool = False, **options: Any) -> None:
         super().__init__(**options)
@@ -196,6 +197,29 @@ class _Gathered(_Streaming):
             require(len(rows) > 0, f"{side} has 0 samples: update has not seen any")
             found.append(rows if isinstance(rows, Tensor) else torch.cat(rows))
         return found[0], found[1]
+
+
+class RowsMetric(_Gathered):
+    """Any function of two sets of rows: ``energy_distance``, ``sliced_wasserstein``, ... It keeps the rows.
+
+    Args:
+        function: of real rows ``[N, D]`` and fake rows ``[M, D]``, with its options bound (``functools.partial``).
+        options: ``most`` and ``keep_real``, as of ``NeighbourScores``, and those of ``torchmetrics.Metric``.
+    """
+
+    higher_is_better = None
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.function = function
+
+    def compute(self) -> Any:
+        """Return the function of all rows.
+
+        Raises:
+            InputError: a set without rows, or what the function raises.
+        """
+        return self.function(*self._sides())
 
 
 class KernelDistance(_Gathered):

@@ -1,7 +1,8 @@
 """What went wrong in a run, from its logs, its newest checkpoint and its data: read, never changed."""
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,12 @@ def diagnose_run(
 
 
 def _records(folder: RunFolder, note: Callable[[str], None]) -> list[Record]:
-    """Return the records up to the first damaged line, and say so where there is one."""
-    records = list(takewhile(_is_record, folder.records()))
-    count = 0
-    if folder.metrics.exists():
-        count = len(folder.metrics.read_text(encoding="utf-8", errors="replace").splitlines())
+    """Return the records up to the first damaged line, and say so where there is one.
+
+    They are read once: a run in training adds to them meanwhile.
+    """
+    found, count = folder.read_records()
+    records: list[Record] = list(takewhile(_is_record, found))
     if not records:
         note(f"{folder.metrics}: no records" + (f": line 1 of {count} cannot be read" if count else ""))
     elif len(records) < count:
@@ -95,12 +97,12 @@ def _records(folder: RunFolder, note: Callable[[str], None]) -> list[Record]:
             f"{folder.metrics}: line {len(records) + 1} of {count} cannot be read (cut short?): only the lines before "
             "it are judged"
         )
-    return list(records)
+    return records
 
 
-def _is_record(record: dict[str, Any]) -> bool:
+def _is_record(record: Mapping[str, Any]) -> bool:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in record.values())
-    return numbers and "kimg" in record
+    return numbers and math.isfinite(record.get("kimg", math.nan))
 
 
 def _data(
@@ -131,22 +133,24 @@ def _probed(
         return None
     try:
         found, problems = load_newest(folder.checkpoints)
-    except InputError as error:
+        for problem in problems:
+            note(f"{problem}; using {found.path.name}")
+        config = dataclasses.replace(config, device=device, compile=False, diagnose_every_steps=1)
+        config = resolve(config, folder.codec())
+        where = torch.device(config.device)
+        # both move torch's global streams
+        with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
+            training = build(config, source)
+            training.restore(found)
+        probed = Watch(training).probe()
+    except InputError as error:  # none is whole, or it is of other networks, or there is a single sample
         note(f"the logs hold nothing that the probe measured, and it cannot be measured now: {error}")
         return None
-    for problem in problems:
-        note(f"{problem}; using {found.path.name}")
-    config = dataclasses.replace(config, device=device, compile=False, diagnose_every_steps=1)
-    config = resolve(config, folder.codec())
-    where = torch.device(config.device)
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):  # both move torch's global streams
-        training = build(config, source)
-        training.restore(found)
     kimg = found.counters["images"] / 1000
     note(
         f"the logs hold nothing that the probe measured: it was measured once, at {kimg:.4g} kimg ({found.path.name})"
     )
-    return {"step": found.counters["step"], "kimg": kimg, **Watch(training).probe()}
+    return {"step": found.counters["step"], "kimg": kimg, **probed}
 
 
 def _with(records: list[Record], probed: Record | None) -> list[Record]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from adversarium.data import Codec, Source, open_data, splits
-from adversarium.errors import InputError
+from adversarium.errors import InputError, require
 from adversarium.features import Features
 from adversarium.metrics.cost import estimate_cost
 from adversarium.metrics.measurement import Measurement, OnProgress, measure
@@ -193,6 +193,10 @@ def default_protocols(references: References) -> list[str]:
     Of a density: its modes, and distances of samples to fresh ones. Of images 28×28 in one channel: features of a
     classifier of digits; of other images ``random_conv``; of vectors ``raw``. :data:`SAMPLES` samples, or as many as
     were trained on; compared with held-out samples where there are as many of those, else with what was trained on.
+    Metrics that need more than that are left out.
+
+    Raises:
+        InputError: so few samples that no metric can be computed.
     """
     if references.density is not None:
         return [*(_name(value, SAMPLES, "raw", "test") for value in _OF_MODES), _name("w2", 1000, "raw", "test")]
@@ -212,6 +216,8 @@ def default_protocols(references: References) -> list[str]:
         memory = "raw"
     if test >= 2 * Protocol.parse(_name("memorisation", samples, memory, "train")).metric.least:
         found.append(_name("memorisation", samples, memory, "train"))
+    found = [name for name in found if Protocol.parse(name).metric.least <= samples]
+    require(bool(found), f"the data have {train} samples: too few to measure anything by")
     return found
 
 
@@ -262,6 +268,7 @@ class Evaluator:
     Attributes:
         protocol: what it measures.
         seconds: about what each measurement costs, from timing parts of one.
+        floor: the same number of real samples; ``None`` where there are too few.
 
     Raises:
         InputError: as :class:`metrics.Measuring`.
@@ -285,7 +292,8 @@ class Evaluator:
         (self.protocol,) = self._measuring.protocols
         self._codec, self._latent_dim = codec, latent_dim
         self.seconds = estimate_cost(self._measuring, drawing(generator, codec, latent_dim)).draw
-        self._measuring.floor([self.protocol])
+        floor = self._measuring.floor([self.protocol])[self.protocol].values
+        self.floor = floor[0] if floor else None
 
     def measure(self, generator: nn.Module) -> Measurement:
         """Return the protocol's number for the generator as it is now, which is left in the mode it was in.
@@ -303,8 +311,8 @@ class Evaluator:
         if best is None or not math.isfinite(best):
             return True
         better = self.protocol.metric.better
-        if better == "one":
-            return abs(new - 1) < abs(best - 1)
+        if not isinstance(better, str):
+            return abs(new - better) < abs(best - better)
         return new < best if better == "lower" else new > best
 
 

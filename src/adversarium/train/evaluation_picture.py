@@ -18,7 +18,7 @@ from adversarium.train.pictures import FAKE, REAL
 from adversarium.train.sample import generate
 
 SEARCHED = 10_000
-"""Neighbours are looked for among this many training samples, or among more where their features are known."""
+"""Neighbours are looked for among at most this many training samples, or more where their features are known."""
 
 SHOWN = 1000
 """Points of a side in a scatter."""
@@ -62,22 +62,25 @@ def _images(figure: Figure, evaluation: Evaluation, made: npt.NDArray[np.uint8])
         (each.features for each in measuring.protocols if each.metric.reads == "held_out"),
         measuring.protocols[0].features,
     )
-    seen = measuring.see(made[: max(SHOWN, _ROWS**2)])
+    seen = measuring.see(made[:SHOWN])
     classified = next((name for name, each in measuring.features.items() if each.classes), None)
     upper, lower = _parts(figure, 2, 1)
     left, middle, right = _parts(upper, 1, 3)
 
-    axes = _panel(left, f"{_ROWS**2} samples, not chosen")
-    axes.imshow(sheet(made[: _ROWS**2], _ROWS))
+    shown = made[: _ROWS**2]
+    axes = _panel(left, f"{len(shown)} samples, not chosen")
+    axes.imshow(sheet(shown, _ROWS))
 
     count = len(measuring.known(searched, "train").rows)
     size = evaluation.references.size("train") or 0
-    pool = measuring.real(searched, [("train", 0, min(size, max(count, SEARCHED)))])
-    _, places = nearest_neighbours(seen[searched].rows[:_ROWS], pool.rows, _NEIGHBOURS)
-    near = measuring.samples("train", places.flatten().cpu().numpy())
-    rows = np.concatenate([made[:_ROWS, None], near.reshape(_ROWS, _NEIGHBOURS, *near.shape[1:])], axis=1)
+    # to be seen for this picture alone: no more than were generated, so that it costs no more than what was announced
+    affordable = min(SEARCHED, max(SHOWN, evaluation.repeats * measuring.largest))
+    pool = measuring.real(searched, [("train", 0, min(size, max(count, affordable)))])
+    _, places = nearest_neighbours(seen[searched].rows[:_ROWS], pool.rows, min(_NEIGHBOURS, len(pool.rows)))
+    near = np.asarray(measuring.samples("train", places.flatten().cpu().numpy()))
+    rows = np.concatenate([made[:_ROWS, None], near.reshape(*places.shape, *near.shape[1:])], axis=1)
     axes = _panel(middle, f"a sample (left), and the nearest of {len(pool.rows):,} training samples ({searched})")
-    axes.imshow(sheet(rows.reshape(-1, *near.shape[1:]), _NEIGHBOURS + 1, after_first=True))
+    axes.imshow(sheet(rows.reshape(-1, *near.shape[1:]), rows.shape[1], after_first=True))
 
     codes = interpolations(evaluation.trained.latent_dim, _ROWS, _COLUMNS)
     between = generate(evaluation.trained.module, evaluation.trained.codec, codes)
@@ -98,7 +101,7 @@ def _by_class(
 ) -> None:
     measuring = evaluation.measuring
     names = measuring.features[features].classes
-    fake = measuring.see(made)[features]
+    fake = measuring.extract(features, made)
     real = _reference(evaluation, features)
     assert fake.probabilities is not None
     assert real.probabilities is not None
@@ -131,7 +134,11 @@ def _by_class(
 
 def _embedding(axes: Axes, evaluation: Evaluation, features: str, fake: Seen) -> None:
     """Draw features in the plane of the two directions in which the real ones vary most."""
-    real = _reference(evaluation, features).rows.double()
+    real = _reference(evaluation, features).rows[:SHOWN].double()
+    if real.shape[1] == 1:
+        _histogram(axes, real.float().cpu().numpy(), fake.rows[:SHOWN].float().cpu().numpy(), 0)
+        axes.set_title(f"{features} features", fontsize=9)
+        return
     centre = real.mean(0)
     _, values, directions = torch.linalg.svd(real - centre, full_matrices=False)
     shares = (values.square() / values.square().sum()).tolist()

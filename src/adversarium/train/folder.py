@@ -58,11 +58,7 @@ class RunFolder:
         """
         folder = cls(Path(config.out) if config.out is not None else _unused(config))
         path = folder.path
-        if path.exists() and not path.is_dir():
-            raise InputError(f"--out {path}: is a file; wanted a new or empty folder")
-        if path.exists() and any(path.iterdir()):
-            resume = f", or continue it: adversarium train --resume {path}" if (path / "config.json").exists() else ""
-            raise InputError(f"--out {path}: already holds files, and nothing is overwritten; take another{resume}")
+        refuse_used(path)
         # filled under another name, then renamed: whoever kills us finds a whole beginning or none
         hidden = cls(path.with_name(f".{path.name}.{os.getpid()}.part"))
         circumstances, identity = _circumstances(config, source), data_identity(source)
@@ -123,7 +119,14 @@ class RunFolder:
         """
         codec, identity = self._data()
         now = data_identity(source)
-        if source.codec != codec or now != identity:
+        # what nobody knew of when the run was begun is not held against it
+        then = {**now, **identity}
+        if source.codec == codec and now != then and {**now, "test": then["test"]} == then:
+            raise InputError(
+                f"{source.name}: its test split is not the one that {self.path} is measured with: what was measured "
+                "so far could not be compared"
+            )
+        if source.codec != codec or now != then:
             raise InputError(
                 f"{source.name}: not the data that {self.path} was trained on "
                 f"(then {identity['count'] or 'endless'} samples of shape {list(codec.sample_shape)}, "
@@ -135,6 +138,8 @@ class RunFolder:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             identity = {"count": values["count"], "sha256": values["sha256"]}
+            if "test" in values:
+                identity["test"] = values["test"]
             codec = Codec(
                 tuple(int(size) for size in values["sample_shape"]),
                 tuple(float(value) for value in values["center"]),
@@ -223,6 +228,19 @@ def _unused(config: TrainConfig) -> Path:
     return path
 
 
+def refuse_used(path: Path) -> None:
+    """Refuse a folder that no run can begin in.
+
+    Raises:
+        InputError: it is a file, or holds something already.
+    """
+    if path.exists() and not path.is_dir():
+        raise InputError(f"--out {path}: is a file; wanted a new or empty folder")
+    if path.exists() and any(path.iterdir()):
+        resume = f", or continue it: adversarium train --resume {path}" if (path / "config.json").exists() else ""
+        raise InputError(f"--out {path}: already holds files, and nothing is overwritten; take another{resume}")
+
+
 def as_line(record: Mapping[str, float]) -> str:
     """Return a record as a line of ``metrics.jsonl``. JSON has no infinity and no NaN: they are null, read as NaN."""
     no_number = {name for name, value in record.items() if isinstance(value, float) and not math.isfinite(value)}
@@ -230,15 +248,18 @@ def as_line(record: Mapping[str, float]) -> str:
 
 
 def data_identity(source: Source) -> dict[str, Any]:
-    """Return what tells one data set from another: the number of samples, and a digest of up to 1,000 of them."""
+    """Return what tells one data set from another: the number of samples, and a digest of up to 1,000 of them.
+
+    The same of its test split, where it has one.
+    """
     if not isinstance(source, ArraySource):
-        return {"count": None, "sha256": hashlib.sha256(source.modes.numpy().data).hexdigest()}
+        return {"count": None, "sha256": hashlib.sha256(source.modes.numpy().data).hexdigest(), "test": None}
     total = hashlib.sha256()
-    rows = np.linspace(0, len(source) - 1, min(len(source), 1000)).astype(np.int64)
-    total.update(source.take(rows).data)
+    total.update(source.take(source.spread(1000)).data)
     if (labels := source.labels_of(np.arange(len(source)))) is not None:
         total.update(np.ascontiguousarray(labels).data)
-    return {"count": len(source), "sha256": total.hexdigest()}
+    test = None if source.test is None else data_identity(source.test)
+    return {"count": len(source), "sha256": total.hexdigest(), "test": test}
 
 
 def _circumstances(config: TrainConfig, source: Source) -> dict[str, Any]:

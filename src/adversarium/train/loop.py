@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +15,17 @@ import torch
 from adversarium.config import TrainConfig, with_budget
 from adversarium.data import DATASETS, ArraySource, Source, default_share, open_data
 from adversarium.errors import InputError
-from adversarium.files import remove_leftovers
+from adversarium.files import remove_leftovers, sync_file
 from adversarium.train import checkpoint, pictures
 from adversarium.train.build import Training, build, known, resolve
-from adversarium.train.folder import RunFolder, as_line
+from adversarium.train.folder import RunFolder, refuse_used
 from adversarium.train.sample import generate, sheet_codes
 from adversarium.train.step import NonFiniteError
 from adversarium.train.watch import Quality, Watch
+from adversarium.train.writers import Observer, Record, jsonl, summary_writer_class, tensorboard
 
 SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
 """A record comes at least this often, however slow the steps are."""
-
-Record = dict[str, float]
-Observer = Callable[[Record], None]
-"""Called with each record: what ``metrics.jsonl`` holds, plus ``progress`` from 0 to 1."""
 
 
 class StoppedError(RuntimeError):
@@ -82,12 +78,15 @@ def train(
         observers: called with each record.
         on_start: called once, before the first step.
         on_decode: called while image files are decoded, with how many are done and how many there are.
-        tell: called with a sentence on what measuring on the way will cost, before it starts.
+        tell: called with a sentence on what measuring on the way will cost, before it starts, and with what is to be
+            said of its numbers.
 
     Raises:
         InputError: the configuration, the data or the folder cannot be used; nothing was written.
         StoppedError: a number became non-finite, or a file could not be written.
     """
+    if config.out is not None:
+        refuse_used(Path(config.out))  # said before images are decoded and features computed
     if source is None:
         source = open_data(config.data, size=config.size, progress=on_decode)
         if config.data not in DATASETS:  # the run can be resumed from any folder
@@ -96,9 +95,9 @@ def train(
     if config.hold_out is None:
         config = replace(config, hold_out=default_share(source))
     if config.tensorboard:
-        _summary_writer_class()
+        summary_writer_class()
     training = build(config, source)
-    quality = Quality(training, []) if config.evaluate is not None else None
+    quality = Quality(training, [], tell=tell) if config.evaluate is not None else None
     folder = RunFolder.begin(config, source)
     with folder.lock():
         on_start(folder, training, source)
@@ -112,6 +111,7 @@ def resume(
     *,
     budget: dict[str, float] | None = None,
     device: str | None = None,
+    patience: int | None = None,
     source: Source | None = None,
     observers: Sequence[Observer] = (),
     on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
@@ -125,6 +125,7 @@ def resume(
         path: the run's folder.
         budget: another budget, ``{"steps": 9000}`` say, in place of the run's own from now on.
         device: another device, in place of the run's own from now on.
+        patience: another patience, likewise: a run that has used up its own goes on with more.
         source: the data, where they are not what the run's configuration names.
         observers: called with each record.
         on_start: called once, before the first step.
@@ -142,6 +143,8 @@ def resume(
         config = with_budget(config, budget)
     if device is not None:
         config = replace(config, device=device)
+    if patience is not None:
+        config = replace(config, patience=patience)
     config = resolve(config, folder.codec())
     with folder.lock():
         remove_leftovers(folder.path)
@@ -160,7 +163,7 @@ def resume(
         elif folder.metrics.exists():
             warn(f"{path}: holds no checkpoint yet; starting again from step 0")
             folder.forget_after(0)
-        quality = Quality(training, records) if config.evaluate is not None else None
+        quality = Quality(training, records, tell=tell) if config.evaluate is not None else None
         folder.write_config(config)
         on_start(folder, training, source)
         if quality is not None:
@@ -180,9 +183,9 @@ def _run(
     folder.forget_stopped()
     try:
         with ExitStack() as stack:
-            writers = [stack.enter_context(_jsonl(folder.metrics))]
+            writers = [stack.enter_context(jsonl(folder.metrics))]
             if training.config.tensorboard:
-                writers.append(stack.enter_context(_tensorboard(folder.path, position.images)))
+                writers.append(stack.enter_context(tensorboard(folder.path, position.images, records)))
             caught = stack.enter_context(_signals())
             _loop(folder, training, position, records, quality, [*writers, *observers], caught)
     except KeyboardInterrupt:
@@ -232,6 +235,7 @@ def _loop(
         for name, value in tensors.items():
             if value.is_floating_point() and not value.isfinite().all():
                 raise NonFiniteError(name, step.steps, float(value[~value.isfinite()].flatten()[0]))
+        sync_file(folder.metrics)  # a checkpoint never outlives the records before it
         checkpoint.save(
             where,
             tensors,
@@ -332,48 +336,8 @@ def _tick(position: _Position, mark: float) -> float:
 def _some(source: Source, n: int) -> npt.NDArray[np.float32]:
     """Return samples from all over the data for a picture, without moving the training's stream."""
     if isinstance(source, ArraySource):
-        rows = np.linspace(0, len(source) - 1, min(n, len(source))).astype(np.int64)
-        return source.take(rows).astype(np.float32)
+        return source.take(source.spread(n)).astype(np.float32)
     return source.sample(n, torch.Generator().manual_seed(0)).numpy()
-
-
-@contextmanager
-def _jsonl(path: Path) -> Iterator[Observer]:
-    with open(path, "a", encoding="utf-8") as stream:
-
-        def write(record: Record) -> None:
-            stream.write(as_line(record))
-            stream.flush()
-
-        yield write
-
-
-@contextmanager
-def _tensorboard(path: Path, images: int) -> Iterator[Observer]:
-    # a resumed run writes some points again: those of the first time are to be forgotten
-    writer = _summary_writer_class()(str(path), purge_step=images + 1)
-    found: set[str] = set()
-
-    def write(record: Record) -> None:
-        found.update(name for name in record if name.startswith(FINDING))
-        # a curve goes on as it was: what is no longer found has to be said
-        gone = dict.fromkeys(found - record.keys(), 0.0) if looked_at(record) else {}
-        for name, value in {**record, **gone}.items():
-            if name not in ("step", "kimg"):
-                writer.add_scalar(name, value, global_step=round(record["kimg"] * 1000))
-
-    try:
-        yield write
-    finally:
-        writer.close()
-
-
-def _summary_writer_class() -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        raise InputError("--tensorboard needs an extra: pip install 'adversarium[tensorboard]'") from None
-    return SummaryWriter
 
 
 @contextmanager

@@ -1,26 +1,31 @@
 """What is looked at while a run trains: what may go wrong, and how good the samples are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from adversarium.data import ArraySource, Density, Latent, Source
 from adversarium.diagnostics import Circumstances, History, Record, UpdateSizes, data_facts, diagnose, probe
+from adversarium.diagnostics.finding import FINDING
 from adversarium.metrics import References
 from adversarium.presets import PRESETS
 from adversarium.train.build import Training, known
 from adversarium.train.evaluation import Evaluator
 
 PROBED = 128
-"""Samples a side that the probe looks at, the same ones at every look."""
+"""Samples a side that the probe looks at, the same ones at every look. Fewer where batches are small, which says that
+memory is short and would make a look dear: twice a batch, and at least :data:`FEWEST`."""
+
+FEWEST = 32
 
 _SEED = 103  # of the probe's draws, apart from those of training
 
 
 class Watch:
     """Looks at a run at intervals and changes nothing in it, not even a random stream.
+
+    A single sample, which no other can be compared with, is not looked at.
 
     Args:
         training: the run.
@@ -34,14 +39,16 @@ class Watch:
         self._updates = UpdateSizes(critic=step.critic, generator=step.generator)
         self._history = History(records)
         if self._every:
-            device = torch.device(config.device)
-            self._real = _some(training.data, 0, device)
+            device, count = torch.device(config.device), min(max(2 * config.batch_size, FEWEST), PROBED)
+            self._real = _some(training.data, count, 0, device)
             # of a density both are fresh draws
-            self._held_out = None if training.held_out is None else _some(training.held_out, 1, device)
-            self._codes = Latent(known(config.latent_dim), _SEED, device).next(PROBED)
+            self._held_out = None if training.held_out is None else _some(training.held_out, count, 1, device)
+            self._codes = Latent(known(config.latent_dim), _SEED, device).next(count)
             self._circumstances = Circumstances(
                 config=config, preset=PRESETS[config.preset], data=data_facts(training.data)
             )
+            if len(self._real) < 2:
+                self._every = 0
 
     def before_step(self) -> None:
         """Remember what the next step's update is measured by, where it will be."""
@@ -64,7 +71,7 @@ class Watch:
         self._history.add(record)
         if self.due():
             found = diagnose(self._history, self._circumstances)
-            record |= {f"finding_{each.kind}": each.severity for each in found}
+            record |= {f"{FINDING}{each.kind}": each.severity for each in found}
 
     def probe(self) -> dict[str, float]:
         """Return what the probe measures."""
@@ -88,19 +95,23 @@ class Quality:
     Args:
         training: the run; its configuration names a protocol.
         records: the records of a resumed run so far, which hold its earlier numbers.
+        tell: called with what is to be said of a number, once: that it was computed in a second-best way, say.
 
     Attributes:
         name: the protocol, which is the number's name in a record too.
-        cost: a sentence on what the measurements will cost.
+        cost: a sentence on what the measurements will cost, and on what real samples would score.
 
     Raises:
         InputError: the protocol is unknown, or does not fit the data.
     """
 
-    def __init__(self, training: Training, records: Sequence[Record]) -> None:
+    def __init__(
+        self, training: Training, records: Sequence[Record], *, tell: Callable[[str], None] = lambda message: None
+    ) -> None:
         config = training.config
         assert config.evaluate is not None
-        self._training = training
+        self._training, self._tell = training, tell
+        self._told: set[str] = set()
         self._evaluator = Evaluator(
             config.evaluate,
             References(training.data, training.held_out),
@@ -119,6 +130,8 @@ class Quality:
             f"{self.name} is measured every {config.evaluate_every_kimg:g} kimg, in about "
             f"{self._evaluator.seconds:.1f} s each time"
         )
+        if self._evaluator.floor is not None:
+            self.cost += f"; of real samples it is {self._evaluator.floor:.4g}"
 
     @property
     def exhausted(self) -> bool:
@@ -128,7 +141,12 @@ class Quality:
 
     def measure(self, record: dict[str, float]) -> bool:
         """Add the number to a record; return whether it is the best so far."""
-        record[self.name] = self._evaluator.measure(self._training.average.module).mean
+        found = self._evaluator.measure(self._training.average.module)
+        for note in found.notes:
+            if note not in self._told:
+                self._told.add(note)
+                self._tell(f"{self.name}: {note}")
+        record[self.name] = found.mean
         return self._count(record[self.name])
 
     def _count(self, value: float) -> bool:
@@ -137,11 +155,10 @@ class Quality:
         return better
 
 
-def _some(source: Source, number: int, device: torch.device) -> Tensor:
+def _some(source: Source, count: int, number: int, device: torch.device) -> Tensor:
     """Return samples as the networks see them: an even choice of stored ones, or a density's draw of a number."""
     if isinstance(source, ArraySource):
-        rows = np.linspace(0, len(source) - 1, min(PROBED, len(source))).astype(np.int64)
-        samples = torch.from_numpy(source.take(rows))
+        samples = torch.from_numpy(source.take(source.spread(count)))
     else:
-        samples = source.sample(PROBED, torch.Generator().manual_seed(_SEED + number))
+        samples = source.sample(count, torch.Generator().manual_seed(_SEED + number))
     return source.codec.encode(samples.to(device))
