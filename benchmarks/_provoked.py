@@ -61,8 +61,8 @@ HEALTHY: dict[str, dict[str, Options]] = {
 
 PROVOKED: dict[str, dict[str, Options]] = {
     "vanishing_generator_gradient": {
-        **{name: _on(base, "gan", _rates(5e-3, 1e-4), n_critic=3) for name, base in _TOYS.items()},
-        "mnist": _on(_DIGITS, "gan", _rates(2e-3, 2e-5), n_critic=2),
+        **{name: _on(base, "gan", _rates(5e-3, 3e-5), n_critic=3, kimg=240.0) for name, base in _TOYS.items()},
+        "mnist": _on(_DIGITS, "gan", _rates(3e-3, 1e-5), n_critic=3),
     },
     "critic_too_strong": {
         **{name: _on(base, "nsgan", _rates(3e-3, 1e-5), n_critic=3) for name, base in _TOYS.items()},
@@ -85,14 +85,13 @@ PROVOKED: dict[str, dict[str, Options]] = {
         "grid": _on(
             _LONG_GRID, "nsgan", _rates(1e-3, 3e-4), kimg=512.0
         ),  # on the ring modes come and go with the seed
-        "mnist": _on(_LONG_DIGITS, "hinge", _rates(5e-4), width=8, kimg=60.0),
     },
     "critic_overfitting": {
         "ring-wide.npy": _on(_RING, "nsgan", _rates(1e-3), data="ring-wide.npy", hold_out=0.99),
         "mnist": _on(_DIGITS, "nsgan", _rates(1e-3), hold_out=0.98),
     },
     "oscillation": {
-        **{name: _on(base, "nsgan", _rates(1e-4, 5e-3)) for name, base in _TOYS.items()},
+        **{name: _on(base, "nsgan", _rates(1e-4, 3e-3)) for name, base in _TOYS.items()},
         "mnist": _on(_DIGITS, "nsgan", _rates(1e-4, 2e-3), network="mlp", width=64, kimg=40.0),
     },
     "divergence": {

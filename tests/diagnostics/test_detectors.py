@@ -114,6 +114,17 @@ FAILURES = {
 }
 """Kind to a method and to numbers that are those of this failure alone."""
 
+
+@pytest.mark.parametrize("gain", [-2.0, 0.0, 0.05])
+def test_a_critic_whose_loss_gains_nothing_is_too_weak_whatever_its_order(gain):
+    where = circumstances("nsgan")
+    found = diagnose(records(where, probe_auc=0.8, probe_critic_gain=gain, **FAR), where)
+    assert kinds(found) == ["critic_too_weak"]
+    assert "loss is only" in found[0].what
+    assert diagnose(records(where, probe_critic_gain=0.2, **FAR), where) == []
+    assert diagnose(records(where, probe_critic_gain=gain), where) == []  # at an equilibrium it has nothing to gain
+
+
 DATA_KINDS = {"data_range", "data_duplicates", "data_constant_channels"}
 
 

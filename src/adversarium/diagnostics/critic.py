@@ -76,23 +76,29 @@ def weaker_critic(circumstances: Circumstances) -> list[Remedy]:
 
 def critic_too_weak(history: History, circumstances: Circumstances, limits: Limits) -> Finding | None:
     """Find a critic that cannot tell fakes from data although they are far apart."""
-    # a critic that is far too slow orders data and fakes by chance, now one way and now the other
-    found = shown(history, limits, ("probe_auc",), lambda auc: smoothed(auc, 10) <= limits.undecided)
+    # a critic that is far too slow orders data and fakes by chance, now one way and now the other: its loss tells
+    # more than its order, but not every loss has a value that can be called nothing
+    guessing = shown(history, limits, ("probe_auc",), lambda auc: smoothed(auc, 10) <= limits.undecided)
+    found = guessing or shown(history, limits, ("probe_critic_gain",), lambda gain: gain <= limits.little_gain)
     if found is None or not bad(history, limits):
         return None
     distance = median_of_last(history, "probe_distance", limits)
+    auc, gain = (median_of_last(history, name, limits) for name in ("probe_auc", "probe_critic_gain"))
     return Finding(
         kind="critic_too_weak",
         what=(
-            f"The critic scores data above fakes in only {100 * found.medians['probe_auc']:.0f} % of pairs (50 %: it "
-            "guesses), although the two are easy to tell apart."
+            f"The critic scores data above fakes in only {100 * auc:.0f} % of pairs (50 %: it guesses), although the "
+            "two are easy to tell apart."
+            if guessing
+            else f"The critic's loss is only {100 * gain:.1f} % better than that of one that sees no difference, "
+            "although data and fakes are easy to tell apart."
         ),
         since_kimg=found.since_kimg,
         severity=0.5 + 0.5 * min(distance, 1.0),
         evidence=known(
-            probe_auc=found.medians["probe_auc"],
+            probe_auc=auc,
             probe_distance=distance,
-            probe_critic_gain=median_of_last(history, "probe_critic_gain", limits),
+            probe_critic_gain=gain,
             window_share=found.share,
         ),
         series=("probe_auc", "probe_distance", "probe_critic_gain"),

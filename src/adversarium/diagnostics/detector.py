@@ -27,6 +27,7 @@ class Limits:
         fallen: share of its former size to which the generator's gradient has vanished.
         separated: share of pairs that a critic orders rightly, from which on it is too strong.
         undecided: the same, up to which it is too weak.
+        little_gain: share of an undecided critic's loss that a critic has got rid of, up to which it is too weak.
         collapsed_diversity: diversity of fakes below which there is one mode.
         collapsed_modes: share of known modes up to which there is one mode or few.
         partial_diversity: diversity below which some variety is missing.
@@ -45,7 +46,7 @@ class Limits:
         overwhelming: the same ratio, from which on they do so whatever the samples are like.
         felt: penalties over the usual size of that gain, below which they are too small to.
         idle: the same ratio, below which a penalty does nothing.
-        imbalance: ratio of the players' relative steps.
+        imbalance: ratio of the players' relative steps, over five looks.
         range_share: share of an image's range below which data are badly scaled.
         encoded_range: largest number that a network should see; and the inverse for the largest of all data.
         duplicates: share of samples that are copies.
@@ -61,6 +62,7 @@ class Limits:
     fallen: float = 1e-3
     separated: float = 0.98
     undecided: float = 0.65
+    little_gain: float = 0.1
     collapsed_diversity: float = 0.3
     collapsed_modes: float = 0.2
     partial_diversity: float = 0.8
@@ -79,7 +81,7 @@ class Limits:
     overwhelming: float = 10.0
     felt: float = 0.3
     idle: float = 3e-3
-    imbalance: float = 12.0
+    imbalance: float = 5.0
     range_share: float = 0.25
     encoded_range: float = 20.0
     duplicates: float = 0.05

@@ -181,8 +181,9 @@ def learning_rate_imbalance(history: History, circumstances: Circumstances, limi
         return None
 
     def off(critic: Numbers, generator: Numbers) -> Truths:
-        ratio = critic / np.maximum(generator, _NO_STEP)
         moving = (critic > _NO_STEP) & (generator > _NO_STEP)  # a player without gradient fails in another way
+        # single steps differ by more than players do
+        ratio = np.exp(smoothed(np.log(np.maximum(critic, _NO_STEP) / np.maximum(generator, _NO_STEP))))
         return moving & ((ratio > limits.imbalance) | (ratio < 1 / limits.imbalance))
 
     found = shown(history, limits, ("probe_critic_update", "probe_generator_update"), off)

@@ -59,7 +59,7 @@ def wasserstein(
 
     Raises:
         InputError: rows that are not ``[N, D]`` and finite, or of different widths; more than :data:`MOST_PAIRS`
-            pairs of more than one column; an order below 1 or infinite; a norm below 1; bad weights; a plan that was not found;
+            pairs of more than one column; an order below 1 or infinite; a norm below 1; bad weights; no plan found;
             POT is needed and not installed.
     """
     check_order(order)
