@@ -28,6 +28,7 @@ nitpicky = True
 # names of other libraries, whose pages a build without a network cannot look up; type variables and string literals
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|numpy|np|jaxtyping|collections|pathlib|typing|types|argparse|abc|contextlib|random|PIL)\b.*"),
+    (r"py:class", r"'k?'"),  # shapes of arrays: no axis, one axis
     (r"py:.*", r"(Float|Int|Tensor|nn\.|Callable|Mapping|Iterator|Sequence|Path|Any|Literal|AnyPenalty|Protocol)\b.*"),
 ]
 

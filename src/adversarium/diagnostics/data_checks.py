@@ -26,7 +26,7 @@ _CHUNK = 1000
 def data_facts(source: Source) -> dict[str, float]:
     """Return what can be measured of a data set in about a second.
 
-    Counts are of the samples that were looked at: all of them, or :data:`MOST_SAMPLES` evenly spread; of a density, so
+    Counts are of the samples that were looked at: all of them, or ``MOST_SAMPLES`` evenly spread; of a density, so
     many fresh draws of a fixed seed.
 
     * ``samples`` (not of a density), ``looked_at``: how many there are, and were looked at;

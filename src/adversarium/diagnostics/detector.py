@@ -102,14 +102,14 @@ class Detector:
         look: the function that does.
         reads: the numbers of records without which it says nothing; each entry is a set, and one of them is enough.
         data: the facts on the data without which it says nothing.
-        applies: why a run cannot fail in this way, or an empty string.
+        applies: returns why a run cannot fail in this way, or an empty string; ``None``: every run can.
     """
 
     summary: str
     look: Detect
     reads: tuple[tuple[str, ...], ...] = ()
     data: tuple[str, ...] = ()
-    applies: Callable[[Circumstances], str] = lambda circumstances: ""
+    applies: Callable[[Circumstances], str] | None = None
 
     def detect(self, history: History, circumstances: Circumstances, limits: Limits = LIMITS) -> Finding | None:
         """Return what was found, if anything."""
@@ -117,7 +117,7 @@ class Detector:
 
     def unjudged(self, history: History, circumstances: Circumstances, limits: Limits = LIMITS) -> str:
         """Return why nothing can be said of this failure, or an empty string."""
-        if reason := self.applies(circumstances):
+        if self.applies is not None and (reason := self.applies(circumstances)):
             return reason
         for fact in self.data:
             if fact not in circumstances.data:

@@ -38,7 +38,7 @@ def estimate_cost(measuring: Measuring, draw: Draw) -> Cost:
     """Return about what :func:`measure` will cost, from timing small parts of it.
 
     Drawing and seeing are timed on a chunk of samples and scaled by their number. Each metric is timed with ever more
-    samples, until it takes :data:`LONG_ENOUGH` or has all, and taken to go on growing by the power that the last two
+    samples, until it takes ``LONG_ENOUGH`` or has all, and taken to go on growing by the power that the last two
     times show. The faster of two calls counts each time, since others may be at work on the machine.
     """
     chunk = min(CHUNK, measuring.largest)

@@ -124,7 +124,7 @@ def nearest_neighbours(
 
     A query that is itself among the rows is its own nearest neighbour, at distance 0. Exact: the products that find
     candidates are settled by float64 differences. Equal distances come in any order. Takes the memory of both sets
-    once more, and of ``chunk``² distances.
+    once more, and of the square of ``chunk`` distances.
 
     Raises:
         InputError: not two sets of rows of one width, or k not between 1 and the number of rows.

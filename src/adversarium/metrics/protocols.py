@@ -36,7 +36,7 @@ class Protocol:
 
     @property
     def name(self) -> str:
-        """The one way to write it: thousands as ``k``, an underscore after a value that ends in a digit."""
+        """Its only spelling, with thousands as ``k`` and an underscore after a value that ends in a digit."""
         count = f"{self.samples // 1000}k" if self.samples % 1000 == 0 else str(self.samples)
         gap = "_" if self.value[-1].isdigit() else ""
         return f"{self.value}{gap}{count}_{self.features}_{self.split}"

@@ -89,7 +89,7 @@ class Plan:
 
     Attributes:
         reference: what generated samples are compared with: the first of the split, as many as the protocol has
-            samples, or all. ``memorisation`` searches all that were trained on, as far as :data:`SEARCHED_BYTES` go.
+            samples, or all. ``memorisation`` searches all that were trained on, as far as ``SEARCHED_BYTES`` go.
         held_out: what else they are compared with, for metrics that read it: the first half of the test split.
         floors: sets of samples that are in neither, to measure in place of generated ones. Disjoint sets of the
             protocol's size where there are enough samples, at most ``repeats`` of them; one smaller set where there

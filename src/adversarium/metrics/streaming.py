@@ -1,4 +1,4 @@
-"""The metrics as ``torchmetrics.Metric``s: rows come batch by batch, and from several processes.
+"""The metrics as classes of ``torchmetrics.Metric``: rows come batch by batch, and from several processes.
 
 ``update(rows, real=True)`` takes rows ``[B, D]`` of either set, in any order and of any batch size; ``compute``
 returns what the pure function returns of all of them together. States are summed or joined over processes by
@@ -62,7 +62,7 @@ class _Streaming(Metric):
 
 
 class FrechetDistance(_Streaming):
-    """``frechet_distance`` from running sums: its memory is four times ``columns``² numbers, however many rows come.
+    """``frechet_distance`` from running sums: its memory is 4·D² numbers, however many rows come.
 
     The sums are of float64, about the origin: where a column's mean is r times its standard deviation, its variance
     loses the factor r² of float64's 16 digits.
@@ -119,7 +119,7 @@ class FrechetDistance(_Streaming):
 
 
 class InceptionScore(_Streaming):
-    """``inception_score`` of one split from running sums: memory for ``classes``² numbers.
+    """``inception_score`` of one split from running sums: memory for K² numbers.
 
     Args:
         classes: K, how many classes there are.

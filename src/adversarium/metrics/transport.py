@@ -58,7 +58,7 @@ def wasserstein(
         Peyré and Cuturi 2018, "Computational Optimal Transport", arXiv:1803.00567.
 
     Raises:
-        InputError: rows that are not ``[N, D]`` and finite, or of different widths; more than :data:`MOST_PAIRS`
+        InputError: rows that are not ``[N, D]`` and finite, or of different widths; more than ``MOST_PAIRS``
             pairs of more than one column; an order below 1 or infinite; a norm below 1; bad weights; no plan found;
             POT is needed and not installed.
     """

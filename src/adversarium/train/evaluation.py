@@ -129,8 +129,8 @@ def open_evaluation(
         on_decode: called while image files are decoded, with how many are done and how many there are.
 
     Raises:
-        InputError: no run, no usable checkpoint, other data than the run's, or what :class:`metrics.Measuring`
-            refuses.
+        InputError: no run, no usable checkpoint, other data than the run's, or what
+            :class:`~adversarium.metrics.Measuring` refuses.
     """
     folder = RunFolder.open(path)
     trained = load_generator(path, average=average, checkpoint=checkpoint, device=device)
@@ -191,7 +191,7 @@ def default_protocols(references: References) -> list[str]:
     """Return the protocols that a run is evaluated by unless it is told others.
 
     Of a density: its modes, and distances of samples to fresh ones. Of images 28×28 in one channel: features of a
-    classifier of digits; of other images ``random_conv``; of vectors ``raw``. :data:`SAMPLES` samples, or as many as
+    classifier of digits; of other images ``random_conv``; of vectors ``raw``. ``SAMPLES`` samples, or as many as
     were trained on; compared with held-out samples where there are as many of those, else with what was trained on.
     Metrics that need more than that are left out.
 
@@ -271,7 +271,7 @@ class Evaluator:
         floor: the same number of real samples; ``None`` where there are too few.
 
     Raises:
-        InputError: as :class:`metrics.Measuring`.
+        InputError: as :class:`~adversarium.metrics.Measuring`.
     """
 
     def __init__(
