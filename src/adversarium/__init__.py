@@ -8,7 +8,10 @@ from types import ModuleType
 
 __version__ = "0.1.0"
 
-_ROOMS = ("constraints", "data", "games", "losses", "nets", "penalties", "presets", "train", "types")
+_ROOMS = (
+    *("component", "conditionals", "constraints", "data", "diagnostics", "features", "games", "losses", "metrics"),
+    *("nets", "penalties", "presets", "stabilisers", "train", "types"),
+)
 
 
 def __getattr__(name: str) -> ModuleType:

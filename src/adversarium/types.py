@@ -83,6 +83,9 @@ class Loss:
         score_width: ``None`` where a score is a number. K where a critic returns K numbers for each score on its
             last axis; the values have no such axis.
         critic_kind: what kind of critic the scores have to come from.
+        boundary: the best critic's score where data and fakes are equally likely: above it a sample counts as real.
+            ``None`` where only differences of scores mean something (Wasserstein, the relativistic losses), or where
+            it is not known.
 
     A side with state (BEGAN's equilibrium) is an ``nn.Module`` with its state in buffers.
     """
@@ -96,6 +99,7 @@ class Loss:
     halves: Halves | None = None
     score_width: int | None = None
     critic_kind: CriticKind = "score"
+    boundary: float | None = None
 
 
 @runtime_checkable
@@ -202,6 +206,53 @@ def at(value: Scheduled, images: float) -> float:
     return value(images) if isinstance(value, Anneal) else value
 
 
+ConditionKind = Literal["label", "vector"]
+"""What a condition is: a class, or a vector (a text's embedding, say)."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What conditional networks are asked for: one of ``size`` classes, or a vector of ``size`` numbers.
+
+    Its values travel beside the samples. Labels are int64 ``[B]`` from 0 to size - 1, and ``size`` itself asks for
+    nothing; vectors are float ``[B, size]``, and all zeros ask for nothing.
+    """
+
+    kind: ConditionKind
+    size: int
+
+    def __post_init__(self) -> None:
+        """Refuse another kind, and nothing to ask for."""
+        kinds = get_args(ConditionKind)
+        require(self.kind in kinds, f"kind is {self.kind!r}: wanted one of {', '.join(kinds)}")
+        require(self.size >= 1, f"size is {self.size}: wanted at least 1")
+
+    def nothing(self, count: int, device: torch.device | None = None) -> Tensor:
+        """Return the values that ask for nothing, ``count`` of them."""
+        if self.kind == "label":
+            return torch.full((count,), self.size, dtype=torch.int64, device=device)
+        return torch.zeros(count, self.size, device=device)
+
+    def check(self, values: Tensor) -> None:
+        """Refuse values that are none of this condition.
+
+        Raises:
+            InputError: another type or shape; a label below 0 or above ``size``.
+        """
+        got = f"{values.dtype} of shape {list(values.shape)}"
+        if self.kind == "label":
+            require(values.dtype == torch.int64 and values.ndim == 1, f"labels are {got}: wanted int64 [B]")
+            if values.numel() and values.device.type == "cpu":  # on a GPU, embedding asserts it without waiting
+                low, high = int(values.min()), int(values.max())
+                require(
+                    low >= 0 and high <= self.size,
+                    f"labels reach from {low} to {high}: wanted 0 to {self.size - 1}, or {self.size} for none",
+                )
+        else:
+            fits = values.is_floating_point() and values.ndim == 2 and values.shape[1] == self.size
+            require(fits, f"condition is {got}: wanted float [B, {self.size}]")
+
+
 AnyPenalty = TypeVar("AnyPenalty", bound=Penalty | GeneratorPenalty, covariant=True)
 
 
@@ -240,13 +291,16 @@ class Objective:
         loss: the loss of both.
         critic_terms: penalties added to the critic's loss.
         critic_latent_terms: penalties added to the critic's loss that need the generator and the codes too.
-        generator_terms: penalties added to the generator's loss.
+        generator_terms: penalties added to the generator's loss that look at it as a function of its codes.
+        generator_sample_terms: penalties added to the generator's loss that look at its samples through the critic
+            (feature matching): called as the critic's are, with the graph of the fake samples.
     """
 
     loss: Loss
     critic_terms: tuple[Term[Penalty], ...] = ()
     critic_latent_terms: tuple[Term[GeneratorPenalty], ...] = ()
     generator_terms: tuple[Term[GeneratorPenalty], ...] = ()
+    generator_sample_terms: tuple[Term[Penalty], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse two terms of one name, of which only one would be kept."""
@@ -254,12 +308,13 @@ class Objective:
             isinstance(self.loss, Loss),
             f"loss is {self.loss!r}: wanted a Loss, which the factories in losses.LOSSES return when called",
         )
-        for slot in ("critic_terms", "critic_latent_terms", "generator_terms"):
+        for slot in ("critic_terms", "critic_latent_terms", "generator_terms", "generator_sample_terms"):
             terms = getattr(self, slot)
             fits = isinstance(terms, tuple) and all(isinstance(term, Term) for term in terms)
             require(fits, f"{slot} is {terms!r}: wanted a tuple of Term")
         critic_names = [each.name for each in self.critic_terms] + [each.name for each in self.critic_latent_terms]
         generator_names = [each.name for each in self.generator_terms]
+        generator_names += [each.name for each in self.generator_sample_terms]
         for player, names in (("critic", critic_names), ("generator", generator_names)):
             require(len(set(names)) == len(names), f"two {player} terms have one name: {', '.join(names)}")
 

@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from labelled_critics import LABELLED, OnLabels
 from torch import Tensor, nn
 
 from adversarium.errors import InputError
 from adversarium.penalties import (
     PENALTIES,
+    HistoricalAveraging,
     LeCam,
     attached,
     max_gradient,
@@ -22,14 +24,17 @@ from adversarium.types import Critic, Penalty
 
 # where the penalty looks at the data only, or at the weights only, there is nothing to differentiate by the fakes
 BLIND = {"r1", "dragan", "noise_r1", "cr", "spectral_regularisation", "orthogonal_regularisation"}
+BLIND |= {"historical_averaging", "contrastive_critic"}
 
 
 def made(name: str) -> Penalty:
     if name in ("cr", "bcr"):
         return PENALTIES[name](augment=lambda x, rng: 0.9 * x + 0.1)
     penalty = PENALTIES[name]()
-    if isinstance(penalty, LeCam):
-        # its anchors are set by a first call, and then move with each
+    if name in LABELLED:
+        return OnLabels(penalty)
+    if isinstance(penalty, LeCam | HistoricalAveraging):
+        # what they remember is set by a first call, and then moves with each
         critic = smooth_critic(50)
         for batch in samples(77), samples(78):
             penalty(critic, *batch, None)

@@ -9,13 +9,16 @@ from collections.abc import Callable
 
 import pytest
 
+from adversarium.conditionals import CONDITIONALS
 from adversarium.constraints import CONSTRAINTS
 from adversarium.data import instance_noise
 from adversarium.features import FEATURES
 from adversarium.games import GAMES
 from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS, WRAPPERS, nonsaturating
 from adversarium.metrics import METRICS
-from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
+from adversarium.nets import MINIBATCH_LAYERS
+from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
+from adversarium.stabilisers import AUGMENTATIONS
 
 KINDS = {
     "losses": LOSSES,
@@ -25,6 +28,10 @@ KINDS = {
     "wrappers": {**WRAPPERS, "instance_noise": instance_noise},
     "penalties": PENALTIES,
     "generator penalties": GENERATOR_PENALTIES,
+    "sample penalties": SAMPLE_PENALTIES,
+    "augmentations": AUGMENTATIONS,
+    "minibatch layers": MINIBATCH_LAYERS,
+    "conditionals": CONDITIONALS,
     "constraints": CONSTRAINTS,
     "games": GAMES,
     "metrics": {name: metric.function for name, metric in METRICS.items()},

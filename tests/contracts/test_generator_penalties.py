@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from adversarium.errors import InputError
-from adversarium.penalties import BATCH_STATISTICS, GENERATOR_PENALTIES, PathLength
+from adversarium.penalties import BATCH_STATISTICS, GENERATOR_PENALTIES, GeneratorHistoricalAveraging, PathLength
 from adversarium.types import GeneratorPenalty
 
 VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
@@ -20,7 +20,8 @@ VARIANTS: dict[str, tuple[str, dict[str, object]]] = {
     "zcr_generator(weight)": ("zcr_generator", {"weight": 2.0, "std": 0.5}),
     "zcr_critic(weight)": ("zcr_critic", {"weight": 2.0, "std": 0.5}),
 }
-CASES = {name: (name, {}) for name in GENERATOR_PENALTIES} | VARIANTS
+DEFAULTS: dict[str, dict[str, object]] = {"information": {"categories": 0, "continuous": 4}}  # all that codes have
+CASES = {name: (name, DEFAULTS.get(name, {})) for name in GENERATOR_PENALTIES} | VARIANTS
 ALONE = [name for name in CASES if CASES[name][0] not in BATCH_STATISTICS]
 FOR_THE_CRITIC = {"zcr_critic"}
 PAIRED = ("mode_seeking", "pulling_away")  # they compare samples
@@ -37,7 +38,11 @@ def _made(member: str, **arguments: object) -> GeneratorPenalty:
 def make(name: str, **arguments: object) -> GeneratorPenalty:
     """Return a member or a case, with its state as new."""
     member, given = CASES[name]
-    return copy.deepcopy(_made(member, **given, **arguments))
+    penalty = copy.deepcopy(_made(member, **given, **arguments))
+    if isinstance(penalty, GeneratorHistoricalAveraging):  # without a past its value is 0
+        generator, _ = players(5)
+        penalty.past.mean = torch.cat([each.detach().flatten() for each in generator.parameters()])
+    return penalty
 
 
 def stream(seed: int) -> torch.Generator:
@@ -59,6 +64,9 @@ class Critic(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         return self.head(self.encode(samples))
+
+    def recognise(self, samples: Tensor) -> Tensor:
+        return self.forward(samples) * torch.arange(1, 5)
 
 
 def players(seed: int) -> tuple[nn.Sequential, Critic]:
@@ -180,7 +188,7 @@ def test_under_autocast_values_are_float32(name: str):
 @pytest.mark.parametrize("number", [-0.1, float("nan")])
 def test_numbers_that_make_no_sense_are_refused(member: str, number: float):
     for argument in inspect.signature(GENERATOR_PENALTIES[member]).parameters:
-        if argument == "method":
+        if argument in ("method", "categories", "continuous"):
             continue
         with pytest.raises(InputError, match=f"{argument} is {number}"):
             GENERATOR_PENALTIES[member](**{argument: number})

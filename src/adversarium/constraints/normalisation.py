@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, parametrize
 from adversarium.errors import InputError, require
 from adversarium.types import Constraint
 
-_NORMALISED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NORMALISED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Embedding)
 
 
 def _free_layers(critic: nn.Module, kind: type[nn.Module]) -> Iterator[tuple[str, nn.Module]]:

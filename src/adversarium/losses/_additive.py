@@ -26,6 +26,7 @@ def additive(
     arguments: Mapping[str, object] | None = None,
     score_width: int | None = None,
     critic_kind: CriticKind = "score",
+    boundary: float | None = None,
 ) -> Loss:
     """Return the loss whose critic minimises ``real(r) + fake(s)`` and whose generator minimises ``generator(s)``."""
 
@@ -44,4 +45,5 @@ def additive(
         halves=halves,
         score_width=score_width,
         critic_kind=critic_kind,
+        boundary=boundary,
     )

@@ -28,7 +28,11 @@ def minimax() -> Loss:
         Goodfellow et al. 2014, "Generative Adversarial Networks", arXiv:1406.2661.
     """
     return additive(
-        "minimax", real=lambda r: -logsigmoid(r), fake=lambda s: -logsigmoid(-s), generator=lambda s: logsigmoid(-s)
+        "minimax",
+        real=lambda r: -logsigmoid(r),
+        fake=lambda s: -logsigmoid(-s),
+        generator=lambda s: logsigmoid(-s),
+        boundary=0.0,
     )
 
 
@@ -56,6 +60,7 @@ def nonsaturating() -> Loss:
         real=lambda r: -logsigmoid(r),
         fake=lambda s: -logsigmoid(-s),
         generator=lambda s: -logsigmoid(s),
+        boundary=0.0,
     )
 
 
@@ -85,6 +90,7 @@ def least_squares(fake: float = 0.0, real: float = 1.0, target: float = 1.0, sca
         fake=lambda s: 0.5 * scale * (s - fake).square(),
         generator=lambda s: 0.5 * scale * (s - target).square(),
         arguments={"fake": fake, "real": real, "target": target, "scale": scale},
+        boundary=(fake + real) / 2,
     )
 
 
@@ -107,4 +113,6 @@ def hinge() -> Loss:
         Lim and Ye 2017, "Geometric GAN", arXiv:1705.02894; Miyato et al. 2018, "Spectral Normalization for
         Generative Adversarial Networks", arXiv:1802.05957.
     """
-    return additive("hinge", real=lambda r: relu(1 - r), fake=lambda s: relu(1 + s), generator=lambda s: -s)
+    return additive(
+        "hinge", real=lambda r: relu(1 - r), fake=lambda s: relu(1 + s), generator=lambda s: -s, boundary=0.0
+    )

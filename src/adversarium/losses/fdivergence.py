@@ -213,6 +213,7 @@ def f_divergence(divergence: str = "kl", alpha: float | None = None, saturating:
         fake=chosen.composite,
         generator=lambda s: -generator(s),
         arguments={"divergence": divergence, "alpha": alpha, "saturating": saturating},
+        boundary=float(chosen.optimum(torch.ones(()))),
     )
     return loss if chosen.magnitudes is None else replace(loss, critic=_critic(chosen, chosen.magnitudes))
 

@@ -42,6 +42,7 @@ def smooth_labels(loss: Loss, real: float = 0.9) -> Loss:
         critic=critic_of(softer, loss.score_width),
         halves=softer,
         arguments={"loss": loss.name, "loss_arguments": dict(loss.arguments), "real": real},
+        boundary=loss.boundary if real == 1 else None,
     )
 
 

@@ -5,7 +5,31 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from adversarium.nets import autoencoder, dcgan, mlp
+from adversarium.nets import autoencoder, dcgan, mlp, r3, resnet
+from adversarium.nets.conditional import (
+    ConditionalBatchNorm1d,
+    ConditionalBatchNorm2d,
+    ConditionalGenerator,
+    Conditioned,
+    ConditionEmbedding,
+    Modulated,
+)
+from adversarium.nets.heads import (
+    ClassifyingCritic,
+    ConcatenationCritic,
+    ContrastiveCritic,
+    ProjectionCritic,
+    RecognisingCritic,
+    features_of,
+    split_head,
+)
+from adversarium.nets.minibatch import (
+    MINIBATCH_LAYERS,
+    MinibatchDiscrimination,
+    MinibatchStandardDeviation,
+    couples_samples,
+)
+from adversarium.nets.tap import Tap
 from adversarium.types import CriticKind, Part
 
 
@@ -14,10 +38,12 @@ class Family:
     """A generator and a critic that belong together.
 
     Attributes:
-        generator: ``(sample_shape, latent_dim, *, width, batch_norm, rng) -> nn.Module``, codes to samples.
+        generator: ``(sample_shape, latent_dim, *, width, batch_norm, rng, condition=None) -> nn.Module``, codes to
+            samples; with a :class:`~adversarium.types.Condition`, codes and its values to samples.
         critic: ``(sample_shape, *, width, batch_norm, rng) -> nn.Module``, samples to scores ``[B]``.
         width: the default width.
         batch_norm: whether the published networks have batch norm.
+        critic_batch_norm: whether the published critic has it, where that is not ``batch_norm``.
         use_when: advice in a sentence.
         paper: where it was published.
         critic_kind: what the critic is.
@@ -30,6 +56,7 @@ class Family:
     use_when: str
     paper: str
     critic_kind: CriticKind = "score"
+    critic_batch_norm: bool | None = None
 
 
 NETWORKS: dict[str, Family] = {
@@ -40,6 +67,23 @@ NETWORKS: dict[str, Family] = {
         batch_norm=True,
         use_when="Images of 28, 32, 64 or 128 pixels: the default for images. The published width is 64.",
         paper="Radford et al. 2016, arXiv:1511.06434; at 28 pixels Chen et al. 2016, arXiv:1606.03657",
+    ),
+    "resnet": Family(
+        generator=resnet.generator,
+        critic=resnet.critic,
+        width=32,
+        batch_norm=True,
+        critic_batch_norm=False,
+        use_when="Images of 28, 32, 64 or 128 pixels, with sngan or wgan-gp: their papers' networks, 128 wide there.",
+        paper="Gulrajani et al. 2017, arXiv:1704.00028, and Miyato et al. 2018, arXiv:1802.05957",
+    ),
+    "r3": Family(
+        generator=r3.generator,
+        critic=r3.critic,
+        width=32,
+        batch_norm=False,
+        use_when="Images of 28, 32, 64 or 128 pixels, with r3gan: a small version of its paper's networks.",
+        paper="Huang et al. 2025, arXiv:2501.05441, whose width for CIFAR-10 is 768, with twice the blocks",
     ),
     "mlp": Family(
         generator=mlp.image_generator,
@@ -85,4 +129,31 @@ def parts_of(network: nn.Module) -> frozenset[Part]:
     return frozenset({"batch_norm"}) if has_batch_norm else frozenset()
 
 
-__all__ = ["NETWORKS", "Family", "autoencoder", "dcgan", "mlp", "parts_of"]
+__all__ = [
+    "MINIBATCH_LAYERS",
+    "NETWORKS",
+    "ClassifyingCritic",
+    "ConcatenationCritic",
+    "ConditionEmbedding",
+    "ConditionalBatchNorm1d",
+    "ConditionalBatchNorm2d",
+    "ConditionalGenerator",
+    "Conditioned",
+    "ContrastiveCritic",
+    "Family",
+    "MinibatchDiscrimination",
+    "MinibatchStandardDeviation",
+    "Modulated",
+    "ProjectionCritic",
+    "RecognisingCritic",
+    "Tap",
+    "autoencoder",
+    "couples_samples",
+    "dcgan",
+    "features_of",
+    "mlp",
+    "parts_of",
+    "r3",
+    "resnet",
+    "split_head",
+]

@@ -22,7 +22,7 @@ def init_dcgan(network: nn.Module, rng: torch.Generator) -> None:
             nn.init.normal_(module.weight, 0.0, 0.02, generator=rng)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02, generator=rng)
             nn.init.zeros_(module.bias)
 

@@ -63,7 +63,7 @@ def image_critic(
         InputError: the samples are not square images of 28, 32, 64 or 128 pixels.
     """
     require(code >= 1, f"code is {code}: wanted at least 1")
-    critic = cast(nn.Sequential, dcgan.critic(sample_shape, width=width, batch_norm=batch_norm, rng=rng))
+    critic = dcgan.critic(sample_shape, width=width, batch_norm=batch_norm, rng=rng)
     *features, last, _ = critic  # without the score and its flattening
     with untouched_global_rng():
         encoder = nn.Sequential(*features, nn.Linear(cast(nn.Linear, last).in_features, code))

@@ -14,6 +14,8 @@ from torch import nn
 
 from adversarium.errors import InputError, require
 from adversarium.nets._build import init_dcgan, untouched_global_rng
+from adversarium.nets.conditional import batch_norm_1d, batch_norm_2d, conditional, embedding_widths
+from adversarium.types import Condition
 
 RESOLUTIONS = {28: (7, 2), 32: (4, 3), 64: (4, 4), 128: (4, 5)}
 """Pixels to (first resolution, number of doublings)."""
@@ -23,35 +25,47 @@ JOINED_RESOLUTION = 7
 
 
 def generator(
-    sample_shape: tuple[int, ...], latent_dim: int, *, width: int, batch_norm: bool = True, rng: torch.Generator
+    sample_shape: tuple[int, ...],
+    latent_dim: int,
+    *,
+    width: int,
+    batch_norm: bool = True,
+    rng: torch.Generator,
+    condition: Condition | None = None,
 ) -> nn.Module:
     """Return a generator ``[B, latent_dim] -> [B, C, H, W]`` in [-1, 1] (tanh).
+
+    With a condition it is a :class:`~adversarium.nets.ConditionalGenerator` of codes and the condition's values: with
+    batch norm this is conditional everywhere, and without, the condition's embedding is joined to the code.
 
     Raises:
         InputError: the samples are not square images of a supported size.
     """
     channels, base, doublings = _plan(sample_shape, width)
+    modulated, joined = embedding_widths(condition, latent_dim, batch_norm)
     with untouched_global_rng():
-        features, inputs = width * 2 ** (doublings - 1), latent_dim
+        features, inputs = width * 2 ** (doublings - 1), latent_dim + joined
         layers: list[nn.Module] = []
         if base == JOINED_RESOLUTION:
+            layers.append(nn.Linear(inputs, 16 * width, bias=not batch_norm))
             inputs = 16 * width
-            layers.append(nn.Linear(latent_dim, inputs, bias=not batch_norm))
-            layers += [*([nn.BatchNorm1d(inputs)] if batch_norm else []), nn.ReLU()]
+            layers += [*([batch_norm_1d(inputs, modulated)] if batch_norm else []), nn.ReLU()]
         layers.append(nn.Linear(inputs, features * base * base, bias=not batch_norm))
         layers.append(nn.Unflatten(1, (features, base, base)))
-        layers += _norm_relu(features, batch_norm)
+        layers += _norm_relu(features, batch_norm, modulated)
         for _ in range(doublings - 1):
             layers.append(nn.ConvTranspose2d(features, features // 2, 4, 2, 1, bias=not batch_norm))
             features //= 2
-            layers += _norm_relu(features, batch_norm)
+            layers += _norm_relu(features, batch_norm, modulated)
         layers += [nn.ConvTranspose2d(features, channels, 4, 2, 1), nn.Tanh()]
         network = nn.Sequential(*layers)
     init_dcgan(network, rng)
-    return network
+    return conditional(network, condition, modulated, joined, rng=rng)
 
 
-def critic(sample_shape: tuple[int, ...], *, width: int, batch_norm: bool = True, rng: torch.Generator) -> nn.Module:
+def critic(
+    sample_shape: tuple[int, ...], *, width: int, batch_norm: bool = True, rng: torch.Generator
+) -> nn.Sequential:
     """Return a critic ``[B, C, H, W] -> [B]``, without a sigmoid; no batch norm on its first and last layer.
 
     Raises:
@@ -90,5 +104,5 @@ def _plan(sample_shape: tuple[int, ...], width: int) -> tuple[int, int, int]:
     return sample_shape[0], *RESOLUTIONS[sample_shape[1]]
 
 
-def _norm_relu(features: int, batch_norm: bool) -> list[nn.Module]:
-    return [nn.BatchNorm2d(features), nn.ReLU()] if batch_norm else [nn.ReLU()]
+def _norm_relu(features: int, batch_norm: bool, modulated: int) -> list[nn.Module]:
+    return [batch_norm_2d(features, modulated), nn.ReLU()] if batch_norm else [nn.ReLU()]

@@ -1,8 +1,11 @@
 """What the factories of penalties ask of their arguments, and the values of their scores."""
 
+from collections.abc import Callable
+from typing import Any
+
 from torch import Tensor
 
-from adversarium.errors import require
+from adversarium.errors import InputError, require
 
 
 def not_negative(**numbers: float) -> None:
@@ -44,6 +47,20 @@ def given(scores: Tensor | None, side: str) -> Tensor:
     require(scores is not None, f"{side}_scores is None: this penalty reads the scores of the {side} samples")
     assert scores is not None
     return scores
+
+
+def method_of(critic: object, name: str, wanted_by: str) -> Callable[..., Any]:
+    """Return a method that a critic may have beside its scores.
+
+    Raises:
+        InputError: it has none; says which term wants it.
+    """
+    # not isinstance of a protocol: from Python 3.12 on that does not see what __getattr__ passes on
+    method = getattr(critic, name, None)
+    if not callable(method):
+        raise InputError(f"critic is a {type(critic).__name__} without {name}(samples), which {wanted_by} wants")
+    found: Callable[..., Any] = method
+    return found
 
 
 def same_count(real: Tensor, fake: Tensor) -> None:

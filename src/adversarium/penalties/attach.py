@@ -5,6 +5,7 @@ from functools import partial
 
 from adversarium.penalties.fraction import OnFraction
 from adversarium.penalties.gradient import GradientPenalty
+from adversarium.penalties.matching import FeatureMatching
 from adversarium.penalties.scores import FromScores, call_with_attached_scores
 from adversarium.types import Penalty
 
@@ -16,11 +17,11 @@ def attached(penalty: Penalty) -> Penalty:
     weights as well, and as often as the critic is: these derivatives stand in the Jacobian of the game's field, beside
     its diagonal, so second-order rules and ``games.Field`` want them. Never descend by them: the critic's penalty is
     no part of the generator's objective. A function of your own comes back as it is: it keeps the graph unless it cuts
-    it itself.
+    it itself. Feature matching, on the generator's side, keeps the graph of the real features to the critic's weights.
     """
     if isinstance(penalty, OnFraction):
         return replace(penalty, penalty=attached(penalty.penalty))
-    if isinstance(penalty, GradientPenalty):
+    if isinstance(penalty, GradientPenalty | FeatureMatching):
         return replace(penalty, attached=True)
     if isinstance(penalty, FromScores):
         return partial(call_with_attached_scores, penalty)

@@ -1,0 +1,59 @@
+"""How often an augmentation acts, from how sure the critic is of its training data."""
+
+import torch
+from torch import Tensor, nn
+
+from adversarium.errors import require
+
+
+class AdaptiveProbability(nn.Module):
+    """A probability that rises while the critic recognises too many of the real samples, and falls while too few.
+
+    After each ``every`` batches it moves by ``images / (1000·kimg)``: up where the mean sign of their margins was
+    above the target, down where it was below. It stays within 0 and 1. Without a target it stays where it is.
+
+    All of its state lies in buffers, and nothing is read back from the device. In distributed training each process
+    counts its own samples.
+
+    Attributes:
+        value: the probability.
+        signs: the sum of the signs of the margins since the last move.
+        margins: how many they were.
+        images: the real samples shown since the last move.
+        batches: the batches since the last move.
+    """
+
+    value: Tensor
+    signs: Tensor
+    margins: Tensor
+    images: Tensor
+    batches: Tensor
+
+    def __init__(self, start: float, target: float | None, kimg: float, every: int) -> None:
+        super().__init__()
+        require(0 <= start <= 1, f"p is {start}: wanted a number from 0 to 1")
+        require(
+            target is None or -1 < target < 1,
+            f"target is {target}: wanted a mean sign between -1 and 1 (0.6 is usual), or None for a fixed p",
+        )
+        require(kimg > 0, f"kimg is {kimg}: wanted a positive number")
+        require(every >= 1, f"every is {every}: wanted a whole number of batches, at least 1")
+        self.target, self.kimg, self.every = target, kimg, every
+        self.register_buffer("value", torch.tensor(float(start)))
+        for name in ("signs", "margins", "images", "batches"):
+            self.register_buffer(name, torch.zeros(()))
+
+    @torch.no_grad()
+    def observe(self, margins: Tensor, images: int) -> None:
+        """Count a batch, and move when it is the last of its interval."""
+        if self.target is None:
+            return
+        self.signs.add_(margins.sign().sum().to(self.signs))
+        self.margins.add_(margins.numel())
+        self.images.add_(images)
+        self.batches.add_(1)
+        due = self.batches >= self.every
+        move = torch.sign(self.signs / self.margins - self.target) * self.images / (1000 * self.kimg)
+        self.value.add_(torch.where(due, move, 0)).clamp_(0, 1)
+        for count in (self.signs, self.margins, self.images, self.batches):
+            count.masked_fill_(due, 0)
