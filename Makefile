@@ -59,7 +59,7 @@ bench: $(READY)  ## every benchmark, one after the other
 
 clean:  ## remove caches and build outputs (runs and studies stay)
 	rm -rf build dist docs/catalogue .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
-	find src tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +
+	find src tests benchmarks docs examples -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## clean, and remove .venv
 	rm -rf .venv

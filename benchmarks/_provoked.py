@@ -38,7 +38,6 @@ _TOYS = {"ring": _RING, "grid": _GRID}
 
 HEALTHY: dict[str, dict[str, Options]] = {
     "ring": {
-        "nsgan": _on(_LONG_RING, "nsgan"),
         "rsgan": _on(_LONG_RING, "rsgan", _rates(1e-3, 3e-4)),
         "hinge": _on(_LONG_RING, "hinge", _rates(1e-3, 3e-4)),
         "r3gan": _on(_LONG_RING, "r3gan", _rates(1e-3), penalty_scale=20.0),

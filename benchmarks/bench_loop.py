@@ -26,7 +26,8 @@ from adversarium.cli.progress import Display
 from adversarium.config import TrainConfig
 from adversarium.data import open_data
 from adversarium.train import Step, train
-from adversarium.train.build import build, resolve
+from adversarium.train.build import build
+from adversarium.train.resolve import resolve
 
 WARM_UP = 2
 

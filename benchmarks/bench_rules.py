@@ -34,8 +34,9 @@ from adversarium.data import ArraySource, Codec
 from adversarium.games import GAMES, alternating
 from adversarium.games.linearised import Linearised
 from adversarium.train import Step
-from adversarium.train.build import build, resolve
+from adversarium.train.build import build
 from adversarium.train.optimizers import build_optimizer
+from adversarium.train.resolve import resolve
 from adversarium.types import Closure, GameRule, Play
 
 BATCH, SHAPE = 64, (3, 32, 32)

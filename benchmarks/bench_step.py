@@ -20,8 +20,9 @@ from torch import nn
 from adversarium.config import TrainConfig
 from adversarium.data import ArraySource, Codec, open_stream
 from adversarium.train import Step
-from adversarium.train.build import Training, build, resolve
+from adversarium.train.build import Training, build
 from adversarium.train.precision import has_native_bf16, resolve_precision
+from adversarium.train.resolve import resolve
 
 BATCH, LATENT = 64, 64
 CPU = torch.device("cpu")

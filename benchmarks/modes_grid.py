@@ -21,7 +21,8 @@ import torch
 from adversarium.config import TrainConfig
 from adversarium.data.toys import grid
 from adversarium.metrics.modes import mode_scores
-from adversarium.train.build import build, resolve
+from adversarium.train.build import build
+from adversarium.train.resolve import resolve
 
 SAMPLES = 2500
 """How many samples are judged, as in PacGAN."""

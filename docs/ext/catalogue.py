@@ -52,6 +52,14 @@ INTRODUCTIONS = {
     "`penalties.PENALTIES[NAME]()`.",
     "generator-penalties": "Penalties that look at the generator as a function of its codes. In code: "
     "`penalties.GENERATOR_PENALTIES[NAME]()`.",
+    "sample-penalties": "Penalties on the generator's side that look at its samples through the critic: "
+    "`adversarium train DATA --terms NAME`. In code: `penalties.SAMPLE_PENALTIES[NAME]()`.",
+    "augmentations": "What is done to all samples before the critic sees them: `adversarium train DATA --augment "
+    "NAME`. In code: `stabilisers.AUGMENTATIONS[NAME]()`.",
+    "minibatch-layers": "Layers that show a critic its batch: `adversarium train DATA --minibatch NAME`. In code: "
+    "`nets.MINIBATCH_LAYERS[NAME]()(critic, rng)`.",
+    "conditionals": "Ways to generate by class, or by what a vector says: `adversarium train DATA --conditional "
+    "NAME`.",
     "constraints": "What is done to a critic's weights. In code: `constraints.CONSTRAINTS[NAME]()`.",
     "games": "How the two players move. In code: `games.GAMES[NAME]()`.",
     "networks": "Small readable networks: `adversarium train DATA --network NAME`.",

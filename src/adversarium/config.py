@@ -36,8 +36,9 @@ PRECISIONS = CHOICES["precision"]
 """The number formats that networks are evaluated in; ``auto`` is one of the other two."""
 
 
-def _option(default: Any, help_text: str) -> Any:
-    return field(default=default, metadata={"help": help_text})
+def _option(default: Any, help_text: str, *, flag: str | None = None, alone: str | None = None) -> Any:
+    """Return an option. ``flag`` is its name on the command line, if another; ``alone`` what it means bare."""
+    return field(default=default, metadata={"help": help_text, "flag": flag, "alone": alone})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,13 +57,32 @@ class TrainConfig:
         "their own, and of few data)",
     )
     preset: str = _option(DEFAULT_PRESET, "the published method (adversarium list presets)")
-    network: str = _option("auto", "auto, dcgan, mlp, vector-mlp, autoencoder or vector-autoencoder")
-    width: int | None = _option(None, "the networks' width (default: dcgan 32, mlp 256, vector-mlp 512)")
+    network: str = _option("auto", "auto, dcgan, resnet, r3, mlp, vector-mlp, ... (adversarium list networks)")
+    width: int | None = _option(None, "the networks' width (default: dcgan, resnet, r3 32, mlp 256, vector-mlp 512)")
     latent_dim: int | None = _option(None, "numbers in a latent code (default: 64 for images, 2 to 64 for vectors)")
+    conditional: str | None = _option(
+        None,
+        "generate by label, or by the data's vectors: projection (the flag alone), concatenation, acgan or "
+        "contrastive; or infogan, which finds classes by itself (adversarium list conditionals)",
+        alone="projection",
+    )
+    drop_condition: float = _option(
+        0.0, "share of the samples, drawn at random, whose label both networks are not told (classifier-free: 0.1)"
+    )
     critic_batch_norm: bool | None = _option(
         None, "batch norm in the critic (default: in dcgan, unless the preset excludes it)"
     )
     generator_batch_norm: bool | None = _option(None, "batch norm in the generator (default: likewise)")
+    minibatch: str | None = _option(
+        None, "a layer that shows the critic its batch: minibatch_std or minibatch_discrimination"
+    )
+    packing: int = _option(1, "how many samples the critic judges at once (PacGAN: 2 to 4)")
+    from_run: str | None = _option(
+        None, "begin with the networks of this run, on data of the same shape (its folder)", flag="from"
+    )
+    freeze: str | None = _option(
+        None, "layers that do not learn, by name: 'critic.0, critic.2', say (FreezeD: the first of the critic's)"
+    )
     steps: int | None = _option(None, "budget in generator steps")
     kimg: float | None = _option(None, "budget in thousands of real samples shown to the critic")
     seconds: float | None = _option(None, "budget in seconds of training")
@@ -97,6 +117,17 @@ class TrainConfig:
     penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties")
     penalty_fraction: float = _option(1.0, "share of each batch, drawn at random, that the penalties are taken on")
     anneal_kimg: float | None = _option(None, "how long the preset's annealed values move (r3gan: 20000)")
+    terms: str | None = _option(
+        None,
+        "further terms, 'feature_matching(weight=10.0), r1(gamma=1.0, every=16)' say: any penalty, with how often and "
+        "on what fraction of the batch",
+    )
+    augment: str | None = _option(
+        None, "change what the critic sees, so that it cannot learn few data by heart: diffaugment, ada or apa"
+    )
+    replay_pool: int | None = _option(None, "keep this many past fakes, and show the critic some of them again (50)")
+    top_k: float = _option(1.0, "the generator learns from this share of its samples, those that score highest (0.5)")
+    top_k_kimg: float | None = _option(None, "thousands of images over which that share comes down from 1")
     average: str = _option("ema", "what the averaged generator is: ema, uniform (a running mean) or none (a copy)")
     average_from_kimg: float = _option(0.0, "thousands of images before the uniform average begins")
     ema_half_life_kimg: float = _option(10.0, "half-life of the averaged generator's memory")
@@ -125,7 +156,7 @@ class TrainConfig:
             raise InputError(f"{' and '.join(given)} are given: a run has one budget, one of {', '.join(BUDGETS)}")
         positive = (
             *("size", "width", "latent_dim", "steps", "kimg", "seconds", "batch_size", "n_critic"),
-            *("anneal_kimg", "decay_kimg", "clip_gradient_norm"),
+            *("anneal_kimg", "decay_kimg", "clip_gradient_norm", "packing", "replay_pool", "top_k_kimg"),
             *("critic_learning_rate", "generator_learning_rate", "log_every_steps", "sample_every_kimg"),
             *("checkpoint_every_seconds", "keep_checkpoints", "evaluate_every_kimg", "patience"),
         )
@@ -135,7 +166,9 @@ class TrainConfig:
         for name in (*not_negative, "diagnose_every_steps"):
             _require_number(name, getattr(self, name), lambda number: number >= 0, "a number that is not negative")
         _require_number("penalty_fraction", self.penalty_fraction, lambda f: 0 < f <= 1, "a number above 0, at most 1")
-        _require_number("hold_out", self.hold_out, lambda share: 0 <= share < 1, "a share from 0 to below 1")
+        _require_number("top_k", self.top_k, lambda share: 0 < share <= 1, "a share above 0, at most 1")
+        for name in ("drop_condition", "hold_out"):
+            _require_number(name, getattr(self, name), lambda share: 0 <= share < 1, "a share from 0 to below 1")
         _require_number("seed", self.seed, lambda number: 0 <= number < 2**63, "a number from 0 to 2^63 - 1")
         _require_number("beta1", self.beta1, lambda beta: -1 < beta < 1, "a number above -1 and below 1")
         _require_number("beta2", self.beta2, lambda beta: 0 <= beta < 1, "a number from 0 to below 1")
@@ -146,6 +179,10 @@ class TrainConfig:
                 f"evaluate_every_kimg is {self.evaluate_every_kimg:g}, and there is no protocol to evaluate by: add "
                 "--evaluate"
             )
+        if self.top_k_kimg is not None and self.top_k == 1:
+            raise InputError(f"top_k_kimg is {self.top_k_kimg:g}, and top_k is 1: add --top-k")
+        if self.drop_condition and self.conditional is None:
+            raise InputError(f"drop_condition is {self.drop_condition:g}, and nothing is asked for: add --conditional")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices and (value is not None or FIELDS[name].default is not None):

@@ -1,7 +1,9 @@
-"""The one exception for input a person can mend, and the search for the nearest valid name."""
+"""The one exception for input a person can mend, the search for the nearest valid name, and checks that raise it."""
 
 import difflib
+import tempfile
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -36,3 +38,44 @@ def require(condition: bool, message: str) -> None:
     """Raise ``InputError(message)`` unless the condition holds."""
     if not condition:
         raise InputError(message)
+
+
+def output_file(option: str, path: Path | str, *suffixes: str, force: bool, chosen: bool = True) -> Path:
+    """Return the path of a file to write, before anything is computed that would be lost.
+
+    Args:
+        option: the option that names it: ``--out``.
+        path: the file.
+        suffixes: one of them is wanted.
+        force: whether a file that exists may be replaced.
+        chosen: whether the path is the user's; of one that was chosen for them the message offers the option.
+
+    Raises:
+        InputError: another suffix, a file that exists (unless ``force``), or a place where none can be written.
+    """
+    path = Path(path)
+    wanted = " or ".join(each for each in (", ".join(suffixes[:-1]), suffixes[-1]) if each)
+    require(path.suffix in suffixes, f"{option} {path}: wanted a name that ends in {wanted}")
+    taken, way_out = (f"{option} {path}", "") if chosen else (f"{path}", f" ({option})")
+    try:
+        require(force or not path.exists(), f"{taken}: exists already; take another name{way_out}, or --force")
+        require(not path.is_dir(), f"{taken}: is a folder; wanted a file")
+        try_writing(path)
+    except OSError as error:
+        raise InputError(f"{taken}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def try_writing(path: Path) -> None:
+    """Write nothing in the folder where a file will stand, or in the one that exists of those above it.
+
+    Permissions alone do not tell: root may write everywhere, and there are file systems that hold what they like.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    folder = path.absolute().parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    with tempfile.TemporaryFile(dir=folder):
+        pass

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import adversarium.train
+import adversarium.train.diagnosis
+from adversarium import errors
 from adversarium.cli import main
 from adversarium.config import TrainConfig
 from adversarium.data import Codec
@@ -18,7 +20,7 @@ from adversarium.diagnostics.plots import BLOCKS, PLAIN_BLOCKS
 from adversarium.diagnostics.remedies import method
 from adversarium.diagnostics.report import command
 from adversarium.presets import PRESETS
-from adversarium.train.build import resolve
+from adversarium.train.resolve import resolve
 
 IMAGE, VECTOR = Codec((1, 28, 28)), Codec((2,), (0.0, 0.0), (1.0, 1.0))
 
@@ -84,6 +86,22 @@ def test_it_prints_and_writes_the_diagnosis(capsys: pytest.CaptureFixture[str], 
 
 
 @pytest.mark.usefixtures("without_plots")
+def test_a_run_that_cannot_be_written_to_is_refused_at_once(
+    capsys: pytest.CaptureFixture[str], trained: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("diagnosed")
+
+    def refused(**_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(errors.tempfile, "TemporaryFile", refused)
+    monkeypatch.setattr(adversarium.train.diagnosis, "diagnose_run", never)
+    assert main(["doctor", str(trained)]) == 2
+    said = capsys.readouterr().err
+    assert f"{trained / 'doctor.html'}: cannot be written (Read-only file system)" in said
+
+
 def test_the_page_lies_in_the_run_and_is_replaced(capsys: pytest.CaptureFixture[str], trained: Path):
     for _ in range(2):
         assert main(["doctor", str(trained), "--device", "cpu"]) == 0

@@ -465,7 +465,7 @@ def test_wrong_input(capsys: pytest.CaptureFixture[str], arguments: list[str], w
 def test_a_figure_that_cannot_be_written_is_told_before_anything_is_played(capsys: pytest.CaptureFixture[str]) -> None:
     Path("folder.png").mkdir()
     Path("file").write_text("mine")
-    for out, words in (("folder.png", "is a folder"), ("file/a.png", "file is not a folder")):
+    for out, words in (("folder.png", "is a folder"), ("file/a.png", "cannot be written (Not a directory)")):
         assert main(["dynamics", "--out", out, "--force"]) == 2
         assert words in capsys.readouterr().err
     assert main(["dynamics", "--json", "--force"]) == 2

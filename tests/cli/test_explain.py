@@ -51,6 +51,13 @@ def test_a_members_page_has_its_formula(capsys: pytest.CaptureFixture[str], kind
     assert "\n".join(wanted) in page(kind, name)
 
 
+def test_help_names_every_kind(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit, match="0"):
+        main(["explain", "--help"])
+    said = "".join(capsys.readouterr().out.split())  # lines are broken at hyphens
+    assert f"memberof{','.join(KINDS)}." in said
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_a_metrics_page_says_how_to_measure_it(name: str):
     (command,) = [line for line in page("metrics", name).splitlines() if line.startswith("Measure with: ")]

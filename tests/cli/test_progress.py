@@ -3,6 +3,7 @@
 import io
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -22,15 +23,28 @@ RECORD = {
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, *records: dict[str, float], live: bool, width: int = 150) -> str:
+def shown(
+    monkeypatch: pytest.MonkeyPatch,
+    *records: dict[str, float],
+    live: bool,
+    width: int = 150,
+    path: str = "runs/it's",
+    evaluate: str | None = None,
+) -> str:
     """Return all that a display writes on records."""
     written = io.StringIO()
-    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=written, force_terminal=live, width=width))
+
+    def console(**given: Any) -> Console:
+        return Console(**{**given, "file": written, "force_terminal": live, "width": width})
+
+    monkeypatch.setattr(progress, "Console", console)
     with progress.Display() as display:
         step = SimpleNamespace(generator=SimpleNamespace(parameters=list), critic=SimpleNamespace(parameters=list))
-        config = SimpleNamespace(preset="nsgan", network="auto", device="cpu", precision="fp32")
+        config = SimpleNamespace(preset="nsgan", network="auto", device="cpu", precision="fp32", evaluate=evaluate)
         source = SimpleNamespace(codec=SimpleNamespace(sample_shape=(2,)), name="ring")
-        display.start(SimpleNamespace(path="runs/it's"), SimpleNamespace(config=config, step=step), source)
+        display.start(SimpleNamespace(path=path), SimpleNamespace(config=config, step=step), source)
+        display.tell(f"told of {path}")
+        display.warn(f"warned of {path}")
         for record in records:
             display(record)
     return written.getvalue()
@@ -55,6 +69,48 @@ def test_the_first_finding_stands_in_one_line_under_the_bar(monkeypatch: pytest.
     assert max(len(bar), len(line)) <= width
     assert ("adversarium doctor" in line) == (width >= 80)
     assert "…" not in line
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("path", ["runs/z[/bold] q", "runs/[red]x[/x]", "runs/[link=a]"])
+def test_a_name_with_brackets_is_printed_as_it_is(monkeypatch: pytest.MonkeyPatch, path: str, live: bool):
+    said = CONTROL.sub("", shown(monkeypatch, RECORD, COLLAPSED, live=live, path=path))
+    assert f"; run {path}\n" in said.replace("\r", "")
+    assert f"told of {path}\n" in said.replace("\r", "")
+    assert f"warning: warned of {path}\n" in said.replace("\r", "")
+    assert f"adversarium doctor '{path}'" in said
+
+
+@pytest.mark.parametrize("width", [50, 60, 70, 80, 90, 100, 120, 150])
+@pytest.mark.parametrize("protocol", ["", "fd5k_lenet_train"])
+def test_the_bar_keeps_ten_cells_and_no_number_is_cut(monkeypatch: pytest.MonkeyPatch, width: int, protocol: str):
+    record = RECORD | ({protocol: 101.3456} if protocol else {})
+    (line,) = last_frame(shown(monkeypatch, record, live=True, width=width, evaluate=protocol or None))
+    assert len(line) <= width
+    assert len(re.findall("[━╸╺]", line)) >= 10
+    assert " 40%  " in line
+    assert "…" not in line
+    for name, whole in (
+        ("ETA", "ETA 0:18"),
+        ("img/s", "  800 img/s"),
+        ("critic", "critic  1.200  generator  0.300"),
+        ("gap", "gap   2.00"),
+        ("fd5k", "fd5k_lenet_train 101.3"),
+    ):
+        assert (name in line) == (whole in line)
+    more = 24 if protocol else 0
+    # the gap gives way first, then the speed, then the evaluation, which has a line of its own; at 80 losses stand
+    assert ("gap" in line) == (width >= 96 + more)
+    assert ("img/s" in line) == (width >= 84 + more)
+    assert ("fd5k" in line) == (more > 0 and width >= 71 + more)
+    assert ("critic" in line) == (width >= 71)
+    assert "ETA" in line
+
+
+def test_the_number_by_which_a_run_is_evaluated_stays_in_the_bar(monkeypatch: pytest.MonkeyPatch):
+    records = [{**RECORD, "fd10k_lenet_test": 12.5}, {**RECORD, "kimg": 20.0}]
+    (line,) = last_frame(shown(monkeypatch, *records, live=True, evaluate="fd10000_lenet_test"))
+    assert "fd10k_lenet_test 12.5" in line
 
 
 def test_a_long_name_is_cut_off_and_not_wrapped(monkeypatch: pytest.MonkeyPatch):

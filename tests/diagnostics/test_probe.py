@@ -13,7 +13,8 @@ from adversarium.config import TrainConfig
 from adversarium.data import open_data, ring
 from adversarium.diagnostics import PROBED, UpdateSizes, probe
 from adversarium.errors import InputError
-from adversarium.train.build import build, resolve
+from adversarium.train.build import build
+from adversarium.train.resolve import resolve
 
 
 class Linear(nn.Module):

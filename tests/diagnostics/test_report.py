@@ -15,6 +15,7 @@ import pytest
 
 from adversarium.config import TrainConfig
 from adversarium.diagnostics import Circumstances, Finding, Remedy
+from adversarium.diagnostics.meanings import meaning
 from adversarium.diagnostics.page import as_page
 from adversarium.diagnostics.plots import (
     BLOCKS,
@@ -155,7 +156,7 @@ def test_a_plot_has_every_measured_series_without_gaps_and_the_onset():
     for axes in figure.axes:
         *lines, onset = axes.get_lines()
         assert set(onset.get_xdata()) == {STRONG.since_kimg}
-        drawn |= {line.get_label(): line for line in lines}
+        drawn |= {line.get_label().replace(" ", "_"): line for line in lines}
     assert set(drawn) == set(STRONG.series) - {"never_measured"}
     for name, line in drawn.items():
         kimg, values = points(name, made)
@@ -164,7 +165,11 @@ def test_a_plot_has_every_measured_series_without_gaps_and_the_onset():
     assert len(drawn["probe_auc"].get_xdata()) == math.ceil(MOST_POINTS / EVERY)
     assert drawn["probe_auc"].get_marker() == "o"
     scales = {axes.get_title(loc="left"): axes.get_yscale() for axes in figure.axes}
-    assert scales == {"probe_auc": "linear", "generator_gradient_norm": "log", "score": "linear"}
+    assert list(scales.values()) == ["linear", "log", "linear"]
+    auc, norm, scores = (" ".join(each.split()) for each in scales)
+    assert auc == "share of pairs in which data score above fakes"  # in words, and not probe_auc
+    assert norm == meaning("generator_gradient_norm")
+    assert scores == "score"
 
 
 def test_a_long_series_is_drawn_by_its_mean_and_keeps_its_extremes():
@@ -196,7 +201,7 @@ def test_a_drawing_takes_the_pages_colours_and_is_valid():
     ids = re.findall(r'id="([^"]*)"', one + other)
     assert len(ids) == len(set(ids))
     texts = [each.text for each in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert "probe_auc" in texts
+    assert "share of pairs in which data score above fakes" in texts
 
 
 # numbers and words
@@ -226,12 +231,108 @@ def test_headline_verdict_and_grades():
     assert headline(diagnosis()) == "runs/bad: nsgan on ring, step 4000 (256 kimg, 50 % of its budget)"
     without_progress = [{"step": 3, "kimg": 1.0}]
     assert headline(diagnosis(records=without_progress)).endswith("step 3 (1 kimg)")
-    assert verdict(diagnosis()).startswith("2 findings, of 4 kinds")
-    assert verdict(diagnosis(findings=(STRONG,))).startswith("1 finding, of 3 kinds")
-    assert verdict(empty()).startswith("Nothing found, of 2 kinds")
+    assert verdict(diagnosis()).text == "2 findings, of 4 kinds of failure that were looked for."
+    assert verdict(diagnosis(findings=(STRONG,))).text.startswith("1 finding, of 3 kinds")
+    assert verdict(good()).text.startswith("Nothing found, of 2 kinds")
     assert [grade(severity) for severity in (0.0, 0.32, 0.33, 0.66, 0.67, 1.0)] == [
         "slight", "slight", "clear", "clear", "severe", "severe",
     ]  # fmt: skip
+
+
+# what the samples are like
+
+
+def seen(distance: object, progress: float = 1.0, **shares: object) -> list[dict[str, float]]:
+    """Return what the probe saw in 30 looks: numbers, or how they move with the run from 0 to 1."""
+    made = []
+    for index in range(30):
+        t = index / 29
+        record = {"step": index + 1, "kimg": index + 1.0, "progress": progress * (index + 1) / 30}
+        for name, value in {"distance": distance, **shares}.items():
+            record[f"probe_{name}"] = value(t) if callable(value) else value
+        made.append(record)
+    return made
+
+
+def good(**changed: object) -> Diagnosis:
+    return empty(**{"records": seen(0.01, coverage=0.9), **changed})
+
+
+def test_the_text_of_samples_that_are_good():
+    found = verdict(good())
+    assert (found.grade, found.command) == ("good", "")
+    assert found.text.endswith("The samples are good: distance 0.01 (0: equal, 1: apart), coverage 90 %.")
+    at_modes = seen(0.01, coverage=0.1, high_quality=0.9)  # where modes are known, coverage says less
+    assert verdict(good(records=at_modes)).text.endswith("high quality 90 %.")
+    assert verdict(good(records=seen(0.01))).grade == "good"
+
+
+@pytest.mark.parametrize(
+    "records",
+    [seen(0.25, coverage=0.9), seen(0.01, coverage=0.05), seen(0.01, coverage=0.9, high_quality=0.235)],
+    ids=["far", "little covered", "few at a mode"],
+)
+def test_without_a_finding_samples_that_are_bad_are_not_called_good(records: list[dict[str, float]]):
+    found = verdict(good(records=records))
+    assert found.grade == "clear"
+    assert found.text.startswith("No failure found, of 2 kinds that were looked for, but the samples are not good: ")
+    assert "no longer improving: take a wider network (--width), " in found.text
+    assert "(--preset r3gan)" in found.text
+    assert found.command == ""
+    page = as_page(good(records=records))
+    assert "The samples are good" not in page
+    assert 'class="verdict clear"' in page
+
+
+@pytest.mark.parametrize(
+    "records",
+    [
+        seen(lambda t: 0.2 + 0.6 * (1 - t), coverage=0.0),
+        seen(0.01, coverage=lambda t: 0.4 * t),
+        seen(0.01, high_quality=lambda t: 0.4 * t, coverage=0.9),
+    ],
+    ids=["closer", "more covered", "more at a mode"],
+)
+def test_samples_that_still_improve_want_more_training(records: list[dict[str, float]]):
+    where = dataclasses.replace(good().circumstances, config=dataclasses.replace(CONFIG, kimg=30.0))
+    found = verdict(good(records=records, circumstances=where))
+    assert (found.grade, found.state.improving) == ("clear", True)
+    assert "but the samples are not good yet: " in found.text
+    assert found.text.endswith("; still improving: train longer:")
+    assert found.command == "adversarium train --resume runs/bad --kimg 60"
+    assert f"   {found.command}" in as_text(good(records=records, circumstances=where)).splitlines()
+    assert found.command in checked(as_page(good(records=records, circumstances=where))).commands
+    halfway = [{**record, "progress": record["progress"] / 2} for record in records]
+    assert verdict(good(records=halfway, circumstances=where)).command == "adversarium train --resume runs/bad"
+
+
+def test_a_run_whose_rates_have_decayed_begins_anew(tmp_path: Path):
+    config = dataclasses.replace(CONFIG, kimg=30.0, decay="linear", decay_kimg=30.0)
+    where = dataclasses.replace(good().circumstances, config=config)
+    records = seen(lambda t: 0.2 + 0.6 * (1 - t))
+    said = shlex.split(verdict(good(path=tmp_path / "run", records=records, circumstances=where)).command)
+    assert said[2:6] == ["--config", str(tmp_path / "run" / "config.json"), "--out", str(tmp_path / "run-2")]
+    assert said[6:] == ["--kimg", "60", "--decay-kimg", "60"]
+
+
+def test_what_was_found_comes_with_the_state_of_the_samples():
+    found = verdict(diagnosis(records=seen(0.25, coverage=0.011)))
+    assert found.text.endswith("The samples are not good: distance 0.25 (0: equal, 1: apart), coverage 1 %.")
+    assert (found.grade, found.command) == ("clear", "")
+
+
+@pytest.mark.parametrize("records", [[], [{"kimg": 3.0, "step": 7.0, "probe_distance": 0.01}], seen(0.01)[:7]])
+def test_too_little_is_not_health(records: list[dict[str, float]]):
+    made = empty(records=records, healthy=("data_range",), unjudged={"a": WHY, "b": WHY}, notes=("no records",))
+    found = verdict(made)
+    assert found.text == "Too little was measured to judge: 2 of 3 kinds of failure not looked for."
+    assert (found.grade, found.state) == ("open", None)
+    lines = as_text(made).splitlines()
+    assert lines[1:3] == [found.text, "Note: no records"]
+    page = as_page(made)
+    assert 'class="verdict open"' in page
+    assert page.index("no records") < page.index("healthy")
+    assert as_data(made)["verdict"] == found.text
 
 
 # commands
@@ -296,11 +397,14 @@ def test_the_text_has_everything_and_keeps_to_the_width(width: int):
     assert "1. critic too strong: since 64 kimg, severe (0.90)" in said
     last = points("probe_auc", records())[1][-1]
     assert re.search(rf"probe_auc +0\.9987 +▁\S+█  0\.5 to {last:.4g}\n", said)
+    assert "data score above fakes; 0.5: the critic sees no difference" in flat
+    shown = records()[-1]["real_score"]
+    assert re.search(rf"real_score +{re.escape(f'{shown:.4g}')} \(last\) +▁\S+", said)  # not in the evidence
     assert re.search(r"wait_kimg +12 kimg\n", said)
     assert "never_measured" not in said
     assert "Healthy: divergence, oscillation." in flat
     assert "Not judged: overfitting, memory: no data were held out. Not judged: cycling: too short." in flat
-    assert "Note: metrics.jsonl: cut short" in flat
+    assert said.index("Note: metrics.jsonl: cut short") < said.index("1. critic too strong")
     wanted = [line for lines in commands(diagnosis()) for line in lines if line]
     kept = [line.strip() for line in said.splitlines() if line.strip().startswith("adversarium train")]
     assert kept == wanted
@@ -320,9 +424,10 @@ def test_the_text_in_plain_ascii():
 
 
 def test_the_text_without_findings():
-    assert as_text(empty()).splitlines() == [
-        headline(empty()),
-        "Nothing found, of 2 kinds of failure that were looked for.",
+    assert as_text(good(), width=200).splitlines() == [
+        headline(good()),
+        "Nothing found, of 2 kinds of failure that were looked for. "
+        "The samples are good: distance 0.01 (0: equal, 1: apart), coverage 90 %.",
         "",
         "Healthy: divergence, oscillation.",
     ]
@@ -422,8 +527,15 @@ def test_the_page_is_made_for_phones_and_for_light_and_dark():
 
 
 def test_the_page_without_findings():
-    seen = checked(as_page(empty()))
+    seen = checked(as_page(good()))
     assert "Nothing found" in seen.text
-    assert "divergence" in seen.text
-    assert "article" not in seen.tags
+    assert "divergence, oscillation" in seen.text  # in a paragraph: fifteen of them are no news
+    assert not {"article", "ul"} & seen.tags
     assert "Notes" not in seen.text
+    assert 'class="verdict good"' in as_page(good())
+
+
+def test_commands_scroll_and_do_not_break():
+    rule = re.search(r"\npre \{.*?\}", as_page(diagnosis()), re.S).group()
+    assert "overflow-x: auto" in rule
+    assert "pre-wrap" not in rule

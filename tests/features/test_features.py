@@ -278,7 +278,9 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["lenet", "random_conv"])
     def test_vectors_for_networks(self, name: str):
-        with pytest.raises(InputError, match=rf"vectors \[3, 2\], and {name} sees images .*: take the features raw"):
+        with pytest.raises(
+            InputError, match=rf"vectors of 2 numbers, and {name} sees images .*: take the features raw"
+        ):
             extract(open_features(name), torch.zeros(3, 2))
 
 

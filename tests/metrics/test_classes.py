@@ -47,6 +47,11 @@ def test_missing_classes(sets):
         per_class(frechet_distance, *sets, classes=[0, 7])
 
 
+def test_no_classes_are_refused(sets):
+    with pytest.raises(InputError, match="classes is empty"):
+        per_class(frechet_distance, *sets, classes=[])
+
+
 def test_errors_name_the_class(sets):
     real, real_labels, fake, fake_labels = sets
     few = torch.cat([(fake_labels == 0).nonzero()[:, 0], (fake_labels == 1).nonzero()[:1, 0]])

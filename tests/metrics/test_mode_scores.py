@@ -10,6 +10,7 @@ from torch import Tensor
 
 from adversarium.data.toys import Mixture, grid, ring
 from adversarium.errors import InputError
+from adversarium.metrics import METRICS, Sets
 from adversarium.metrics.modes import ceilings, mode_scores, stacked_mode_scores, stacked_probabilities
 
 
@@ -106,10 +107,17 @@ def test_nothing_near_a_mode():
     source = ring()
     found = mode_scores(torch.full((30, 2), 50.0), source.modes, source.std)
     assert [int(found.modes), float(found.high_quality), float(found.reverse_kl)] == [0, 0, inf]
-    assert not found.std_ratio.any()
-    # one sample has no width, and coincident ones have none either
+    assert found.std_ratio.isnan().all()
+    # one sample has no width, and that of coincident ones is 0
     alone = mode_scores(torch.cat([source.modes[:1], source.modes[1:2].repeat(3, 1)]), source.modes, source.std)
-    assert not alone.std_ratio.any()
+    assert alone.std_ratio[1] == 0
+    assert alone.std_ratio[torch.arange(len(source.modes)) != 1].isnan().all()
+    # on average: of the modes that have a width, and of none where none has
+    reached = torch.cat([source.modes[:3], source.modes[1:2]])
+    for samples, width in ((reached, 0.0), (source.modes[:1], math.nan), (reached + 50, math.nan)):
+        given = Sets(real=samples, fake=samples, rng=rng(0), density=source)
+        metric = METRICS["std_ratio"]
+        assert metric.value(metric.measure(given)).item() == pytest.approx(width, nan_ok=True)
     assert alone.counts[:3].tolist() == [1, 3, 0]
 
 

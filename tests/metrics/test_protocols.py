@@ -117,6 +117,13 @@ def test_one_way_to_write_it(name: str, same: str):
         ("fd10k_lenet_tests", "fd10k_lenet_test", "no split 'tests'"),
         ("kdi5k_randomconv_trian", "kid5k_random_conv_train", "no value 'kdi' and no features"),
         ("w3_1k_raw_test", "w2_1k_raw_test", "no value 'w3'"),
+        ("fd-5_lenet_test", "fd5_lenet_test", "no value 'fd-'"),
+        ("fd2k5_raw_test", "fd5_raw_test", "no value 'fd2k'"),
+        ("FD1k_raw_test", "fd1k_raw_test", "no value 'FD'; values: fd"),
+        ("fd1K_Raw_test", "fd1k_raw_test", "no features 'Raw'; features: raw"),
+        ("fd1K_raw_test", "fd1k_raw_test", "no capital K"),
+        ("modes1k_raw", "modes1k_raw_test", "no split at its end; splits: train, test"),
+        ("fd1k_random_conv", "fd1k_random_conv_test", "no split at its end; splits: train, test"),
     ],
 )
 def test_a_wrong_name_gives_the_nearest(name: str, near: str, what: str):
@@ -126,11 +133,18 @@ def test_a_wrong_name_gives_the_nearest(name: str, near: str, what: str):
     assert f"did you mean {near!r}?" in said
     assert what in said
     Protocol.parse(near)
+    # of the parts that are right, no choices
+    assert ("high_quality" in said) == ("no value" in said)
+    assert ("dinov2" in said) == ("no features" in said)
+    assert ("splits: train, test" in said) == ("no split" in said)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "fd", "fd_lenet_test", "fd0_lenet_test", "fd-5_lenet_test", "fd10k", "fd2k5_raw_test"]
-)
+def test_one_protocol_is_wanted():
+    with pytest.raises(InputError, match="wanted one protocol only, fd10k_lenet_test say$"):
+        Protocol.parse("fd10k_lenet_test,kid10k_lenet_test")
+
+
+@pytest.mark.parametrize("name", ["", "fd", "fd_lenet_test", "fd0_lenet_test", "fd10k"])
 def test_what_is_no_name_gives_the_lists(name: str):
     with pytest.raises(InputError) as caught:
         Protocol.parse(name)
@@ -425,7 +439,7 @@ REFUSED = {
     "needs data whose density is known": ("modes50_raw_test", 400, 50),
     "raw features give none; take those of a classifier": ("is50_raw_test", 400, 50),
     "no value 'foo'": ("foo50_raw_test", 400, 50),
-    "lenet features: samples are vectors": ("fd50_lenet_test", 400, 50),
+    "lenet features: samples are vectors of": ("fd50_lenet_test", 400, 50),
 }
 
 
@@ -490,6 +504,50 @@ def test_held_out_samples_of_a_source_are_its_test_split():
     train, test = splits(source(200), 0.25)
     (found,) = measure(["fd50_raw_test"], draw, References(train, test), repeats=1)
     assert found.reference_samples == 50
+
+
+def test_more_samples_than_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch):
+    endless = References(ring(), ring())
+    with pytest.raises(InputError, match=r"^fd1000000000k_raw_test: 1,000,000,000,000 samples .* GB: take fewer$"):
+        Measuring(["fd1000000000000_raw_test"], endless)
+    # a hundred generated and as many to compare with, two columns of four bytes each, and the sample itself
+    wanted = 4 * 2 * 200 + 2 * 100
+    monkeypatch.setattr(measuring, "memory_bytes", lambda: wanted + 800)
+    Measuring(["energy100_raw_test"], endless, repeats=1)  # and a floor of a hundred
+    monkeypatch.setattr(measuring, "memory_bytes", lambda: wanted + 799)
+    with pytest.raises(InputError, match="energy100_raw_test: 100 samples and the 200 real ones"):
+        Measuring(["energy100_raw_test"], endless, repeats=1)
+    monkeypatch.setattr(measuring, "memory_bytes", lambda: None)  # a machine that does not say
+    Measuring(["energy100_raw_test"], endless, repeats=1)
+
+
+def test_this_machine_says_how_much_memory_it_has():
+    found = measuring.memory_bytes()
+    assert found is None or 2**28 < found < 2**50
+
+
+def test_a_share_of_too_few_neighbours_says_nothing():
+    same = np.zeros((50, 3), dtype=np.float32)  # a generator that makes one thing
+    (found,) = measure(["memorisation50_raw_train"], lambda n, seed: same, references(), repeats=3)
+    assert found.standard_error == 0
+    assert found.own_error > 0.25
+    assert found.told_error == found.own_error
+    assert any("memorisation says nothing here" in note and "too few neighbours" in note for note in found.notes)
+    assert not any("which counts the choice" in note for note in found.notes)
+    (found,) = measure(["memorisation200_raw_train"], draw, references(), repeats=3)
+    assert not any("says nothing" in note for note in found.notes)
+
+
+def test_an_infinite_number_comes_with_its_reason():
+    far = np.full((50, 2), 99.0, dtype=np.float32)
+    names = ["reverse_kl50_raw_test", "std_ratio50_raw_test", "modes50_raw_test"]
+    found = measure(names, lambda n, seed: far, References(ring(), ring()), repeats=2)
+    within = "within 3 standard deviations"
+    assert [each.notes for each in found] == [
+        (f"reverse_kl is infinite: no mode has a sample {within}",),
+        (f"std_ratio is unknown: no mode has two samples {within}",),
+        (),
+    ]
 
 
 # cost

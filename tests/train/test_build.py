@@ -15,8 +15,9 @@ from adversarium.errors import InputError
 from adversarium.games import GAMES
 from adversarium.presets import PRESETS
 from adversarium.spec import make
-from adversarium.train.build import Training, build, resolve
+from adversarium.train.build import Training, build
 from adversarium.train.optimizers import set_progress, settings_of
+from adversarium.train.resolve import resolve
 from adversarium.types import Anneal, at
 
 

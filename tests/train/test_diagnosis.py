@@ -17,9 +17,10 @@ from adversarium.diagnostics.detectors import DETECTORS
 from adversarium.diagnostics.report import Diagnosis
 from adversarium.errors import InputError
 from adversarium.train import diagnosis, train
-from adversarium.train.build import build, resolve
+from adversarium.train.build import build
 from adversarium.train.checkpoint import load_newest, newest_first
 from adversarium.train.diagnosis import diagnose_run
+from adversarium.train.resolve import resolve
 from adversarium.train.watch import Watch
 
 STEPS = 6

@@ -11,24 +11,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adversarium.data import ArraySource, Codec, grid, mnist, open_data, splits
+from adversarium.data import ArraySource, Codec, Prior, grid, mnist, open_data, splits
 from adversarium.errors import InputError
 from adversarium.features import open_features
 from adversarium.metrics import MetricWarning, Protocol, References, frechet_distance, seed_of
 from adversarium.train import TrainConfig, evaluation_picture, load_generator, train
 from adversarium.train.checkpoint import newest_first
-from adversarium.train.evaluation import (
-    Evaluation,
-    Evaluator,
-    default_protocols,
-    drawing,
-    evaluate_run,
-    open_evaluation,
-    written,
-)
+from adversarium.train.evaluation import Evaluation, default_protocols, open_evaluation, written
 from adversarium.train.evaluation_picture import evaluation_figure, interpolations, sheet
+from adversarium.train.evaluator import Evaluator, drawing
+from adversarium.train.feed import Feed
 from adversarium.train.folder import RunFolder
-from adversarium.train.sample import draw_samples, sample_run
+from adversarium.train.sample import draw_samples, generate, sample_run
 
 DIGITS = ["fd60_lenet_train", "coverage60_lenet_test", "is60_lenet_test", "memorisation60_lenet_train"]
 TOY = ["modes100_raw_test", "sw2_50_raw_test"]
@@ -58,7 +52,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def measured(digits: Path) -> Evaluation:
-    return evaluate_run(digits, DIGITS, repeats=2)
+    return open_evaluation(digits, DIGITS, repeats=2).measured()
 
 
 def test_a_run_is_measured_against_its_own_splits(digits: Path, measured: Evaluation):
@@ -85,17 +79,17 @@ def test_a_run_is_measured_against_its_own_splits(digits: Path, measured: Evalua
 
 def test_the_same_run_gives_the_same_numbers(digits: Path, measured: Evaluation):
     state = torch.get_rng_state()
-    again = evaluate_run(digits, DIGITS[:2], repeats=2)
+    again = open_evaluation(digits, DIGITS[:2], repeats=2).measured()
     assert torch.equal(state, torch.get_rng_state())
     assert [each.draws for each in again.measurements] == [each.draws for each in measured.measurements[:2]]
     assert [each.floor for each in again.measurements] == [each.floor for each in measured.measurements[:2]]
 
 
 def test_the_generator_as_trained_and_a_checkpoint(digits: Path, measured: Evaluation):
-    as_trained = evaluate_run(digits, DIGITS[:1], repeats=2, average=False)
+    as_trained = open_evaluation(digits, DIGITS[:1], repeats=2, average=False).measured()
     assert as_trained.measurements[0].draws != measured.measurements[0].draws
     newest = newest_first(digits / "checkpoints")[0]
-    given = evaluate_run(digits, DIGITS[:1], repeats=2, checkpoint=newest)
+    given = open_evaluation(digits, DIGITS[:1], repeats=2, checkpoint=newest).measured()
     assert given.measurements[0].draws == measured.measurements[0].draws
     assert given.trained.checkpoint == newest
     assert given.trained.images == 16
@@ -113,7 +107,7 @@ def test_what_is_written_is_json(measured: Evaluation):
 
 def test_a_number_that_is_not_finite_is_none_in_json(toy: Path):
     # nothing near a mode: the reverse KL of no shares is infinite
-    found = evaluate_run(toy, ["reverse_kl50_raw_test"], repeats=2)
+    found = open_evaluation(toy, ["reverse_kl50_raw_test"], repeats=2).measured()
     assert found.measurements[0].mean == math.inf
     assert found.measurements[0].standard_error is None
     written_down = found.as_dict()["measurements"][0]
@@ -123,10 +117,10 @@ def test_a_number_that_is_not_finite_is_none_in_json(toy: Path):
 
 def test_own_features_and_own_data(digits: Path):
     own = open_features(lambda x: x.mean((2, 3)))
-    found = evaluate_run(digits, ["w2_20_brightness_test"], repeats=2, features={"brightness": own})
+    found = open_evaluation(digits, ["w2_20_brightness_test"], repeats=2, features={"brightness": own}).measured()
     assert found.measurements[0].mean > 0
     with pytest.raises(InputError, match="not the data that"):
-        evaluate_run(digits, DIGITS, source=mnist())
+        open_evaluation(digits, DIGITS, source=mnist())
 
 
 # the protocols of a run that is told none
@@ -175,7 +169,7 @@ def test_default_protocols_of_few_samples_can_be_measured(tmp_path: Path):
     np.save(tmp_path / "few.npy", np.random.default_rng(0).standard_normal((40, 2)).astype(np.float32))
     run = tmp_path / "run"
     train(TrainConfig(data=str(tmp_path / "few.npy"), hold_out=0.2, steps=1, width=4, batch_size=4, out=str(run)))
-    found = evaluate_run(run, repeats=2)
+    found = open_evaluation(run, repeats=2).measured()
     assert {each.protocol.value for each in found.measurements} >= {"fd", "precision", "w2", "memorisation"}
     assert all(each.floor is not None for each in found.measurements)
 
@@ -200,7 +194,7 @@ def test_too_few_held_out_samples_and_other_wishes(digits: Path, toy: Path):
         open_evaluation(digits, ["fid60_lenet_train"])
     with pytest.raises(InputError, match="needs data whose density is known"):
         open_evaluation(digits, ["modes60_raw_train"])
-    with pytest.raises(InputError, match="lenet features: samples are vectors"):
+    with pytest.raises(InputError, match="lenet features: samples are vectors of"):
         open_evaluation(toy, ["fd60_lenet_train"])
     with pytest.raises(InputError, match="repeats is 0"):
         open_evaluation(toy, TOY, repeats=0)
@@ -222,7 +216,7 @@ class Broken(nn.Module):
 def test_a_generator_that_leaves_the_finite_numbers():
     # bytes cannot say so: without a look at what the network returns, NaN would be a black pixel
     with pytest.raises(InputError, match="the generator returns NaN or infinity"):
-        drawing(Broken(), Codec((1, 28, 28)), 4)(500, 0)
+        drawing(Broken(), Codec((1, 28, 28)), Feed(Prior(4)))(500, 0)
 
 
 # on the way
@@ -231,7 +225,7 @@ def test_a_generator_that_leaves_the_finite_numbers():
 def evaluator(run: Path, protocol: str) -> tuple[Evaluator, nn.Module]:
     trained, config = load_generator(run), RunFolder.open(run).config()
     references = References(*splits(open_data(config.data), config.hold_out or 0.0))
-    return Evaluator(protocol, references, trained.codec, trained.latent_dim, trained.module), trained.module
+    return Evaluator(protocol, references, trained.codec, trained.feed, trained.module), trained.module
 
 
 def test_an_evaluator_measures_what_an_evaluation_does(digits: Path, measured: Evaluation):
@@ -284,13 +278,23 @@ def test_which_of_two_is_better(digits: Path, protocol: str, order: list[float])
 
 def test_an_evaluator_refuses_before_training():
     with pytest.raises(InputError, match="there is no test split"):
-        Evaluator("fd60_lenet_test", References(mnist(), None), Codec((1, 28, 28)), 4, Broken())
+        Evaluator("fd60_lenet_test", References(mnist(), None), Codec((1, 28, 28)), Feed(Prior(4)), Broken())
+
+
+def test_each_part_of_a_generator_goes_back_to_its_own_mode():
+    parts = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2).eval()).train()
+    parts[1].training = False
+    before = {name: value.clone() for name, value in parts.state_dict().items()}
+    modes = [each.training for each in parts.modules()]
+    generate(parts, Codec((2,), (0.0,) * 2, (1.0,) * 2), torch.ones(3, 2))
+    assert [each.training for each in parts.modules()] == modes == [True, True, False]
+    assert all(torch.equal(value, before[name]) for name, value in parts.state_dict().items())
 
 
 def test_samples_of_a_seed_begin_alike(toy: Path):
     trained = load_generator(toy)
-    many = draw_samples(trained.module, trained.codec, trained.latent_dim, 700, 3)
-    assert np.array_equal(many[:300], draw_samples(trained.module, trained.codec, trained.latent_dim, 300, 3))
+    many = draw_samples(trained.module, trained.codec, trained.feed, 700, 3)
+    assert np.array_equal(many[:300], draw_samples(trained.module, trained.codec, trained.feed, 300, 3))
 
 
 # the picture and the words
@@ -314,21 +318,21 @@ def test_the_picture_of_vectors(tmp_path: Path, width: int):
     np.save(tmp_path / "data.npy", np.random.default_rng(0).standard_normal((60, width)).astype(np.float32))
     run = tmp_path / "run"
     train(TrainConfig(data=str(tmp_path / "data.npy"), steps=1, width=4, batch_size=4, out=str(run)))
-    figure = evaluation_figure(evaluate_run(run, ["w2_30_raw_train"], repeats=1))
+    figure = evaluation_figure(open_evaluation(run, ["w2_30_raw_train"], repeats=1).measured())
     histograms = [axes for axes in figure.axes if axes.get_title().startswith("column")]
     assert len(histograms) == min(width, 4) + (width == 1)
     figure.savefig(io.BytesIO(), format="png", dpi=30)
 
 
 def test_the_picture_of_a_density(toy: Path):
-    figure = evaluation_figure(evaluate_run(toy, TOY, repeats=1))
+    figure = evaluation_figure(open_evaluation(toy, TOY, repeats=1).measured())
     shares = next(axes for axes in figure.axes if axes.get_title().startswith("shares of the 8 modes"))
     assert len(shares.patches) == 8
     figure.savefig(io.BytesIO(), format="png", dpi=30)
 
 
 def test_the_picture_of_images_without_classes(digits: Path):
-    figure = evaluation_figure(evaluate_run(digits, ["fd60_random_conv_test"], repeats=1))
+    figure = evaluation_figure(open_evaluation(digits, ["fd60_random_conv_test"], repeats=1).measured())
     assert not any("class" in axes.get_title() for axes in figure.axes)
     figure.savefig(io.BytesIO(), format="png", dpi=30)
 
@@ -339,7 +343,7 @@ def test_the_picture_of_few_samples_and_of_features_in_one_column(digits: Path, 
     np.savez(tmp_path / "few.npz", images=few.take(np.arange(5))[:, 0])
     run, own = tmp_path / "run", {"brightness": open_features(lambda x: x.mean((2, 3)))}
     train(TrainConfig(data=str(tmp_path / "few.npz"), steps=1, width=4, batch_size=2, latent_dim=4, out=str(run)))
-    figure = evaluation_figure(evaluate_run(run, ["w2_4_brightness_train"], repeats=1, features=own))
+    figure = evaluation_figure(open_evaluation(run, ["w2_4_brightness_train"], repeats=1, features=own).measured())
     said = " ".join(axes.get_title() for axes in figure.axes)
     assert "4 samples, not chosen" in said
     assert "of 5 training samples" in said
@@ -352,7 +356,7 @@ def test_the_picture_looks_at_no_more_training_samples_than_were_generated(
 ):
     """Its features can cost minutes, and the time that was announced is that of the measurements."""
     monkeypatch.setattr(evaluation_picture, "SHOWN", 50)
-    figure = evaluation_figure(evaluate_run(digits, ["fd60_random_conv_test"], repeats=2))
+    figure = evaluation_figure(open_evaluation(digits, ["fd60_random_conv_test"], repeats=2).measured())
     assert any("of 120 training samples" in axes.get_title() for axes in figure.axes)
 
 

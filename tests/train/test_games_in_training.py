@@ -19,7 +19,8 @@ from adversarium.games import GAMES
 from adversarium.presets import PRESETS
 from adversarium.spec import make
 from adversarium.train import build_optimizer, checkpoint, resume, train
-from adversarium.train.build import Training, build, resolve
+from adversarium.train.build import Training, build
+from adversarium.train.resolve import resolve
 from adversarium.types import OptimizerSettings
 
 TINY: dict[str, Any] = {"width": 4, "batch_size": 4}

@@ -10,7 +10,7 @@ from adversarium.errors import InputError
 from adversarium.games.linearised import Linearised
 from adversarium.losses import LOSSES, relativistic
 from adversarium.nets.dcgan import critic as dcgan_critic
-from adversarium.penalties import PENALTIES, mode_seeking, on_fraction
+from adversarium.penalties import PENALTIES, WANTED_METHODS, mode_seeking, on_fraction
 from adversarium.train import Step
 from adversarium.types import Closure, GameRule, Objective, Term
 
@@ -73,7 +73,8 @@ OBJECTIVES = {
             critic_terms=(Term(name=name, penalty=PENALTIES[name](), weight=0.7),),
         )
         for name in PENALTIES
-        if name not in ("cr", "bcr", "lecam")  # images, and anchors that move with the weights
+        # images, classes, and anchors that move with the weights
+        if name not in ("cr", "bcr", "lecam", "historical_averaging") and name not in WANTED_METHODS
     },
     "relativistic + r1 + r2": lambda: Objective(
         loss=relativistic(pairing="paired"),

@@ -1,39 +1,23 @@
 """Looking at a run changes nothing in it, survives a kill, and knows when the run was best."""
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 
 import pytest
 import torch
+from small_runs import config, records, tensors
 
-from adversarium.config import TrainConfig
 from adversarium.data import open_data
 from adversarium.errors import InputError
 from adversarium.metrics import Measurement
 from adversarium.train import StoppedError, load_generator, resume, train
-from adversarium.train.build import build, resolve
+from adversarium.train.build import build
 from adversarium.train.checkpoint import load, newest_first
-from adversarium.train.evaluation import Evaluator
+from adversarium.train.evaluator import Evaluator
 from adversarium.train.folder import RunFolder
+from adversarium.train.resolve import resolve
 from adversarium.train.watch import Watch
-
-
-def config(out: Path, **options: object) -> TrainConfig:
-    defaults: dict[str, object] = {
-        "data": "ring", "width": 16, "batch_size": 16, "steps": 30, "log_every_steps": 10, "seed": 5, "device": "cpu",
-        "diagnose_every_steps": 10, "sample_every_kimg": 1e9,
-    }  # fmt: skip
-    return TrainConfig(**{**defaults, "out": str(out), **options})
-
-
-def records(path: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
-
-
-def tensors(path: Path) -> dict[str, torch.Tensor]:
-    return load(newest_first(path / "checkpoints")[0]).tensors
 
 
 @pytest.mark.parametrize(
@@ -112,6 +96,20 @@ def test_the_best_checkpoint_is_kept_and_patience_ends_the_run(tmp_path: Path, m
         tell=told.append,
     )
     assert "fd100_raw_test is measured every 0.16 kimg, in about" in told[0]
+    # each number is told, and how it stands to the best one
+    numbers = [each for each in told[1:] if each.startswith("fd100_raw_test ")]
+    assert numbers == [
+        "fd100_raw_test 5, best so far",
+        "fd100_raw_test 4, best so far",
+        "fd100_raw_test nan; the best is 4 at 0.32 kimg",
+        "fd100_raw_test 3, best so far",
+        "fd100_raw_test 3; the best is 3 at 0.64 kimg",
+        "fd100_raw_test 3.5; the best is 3 at 0.64 kimg",
+        "fd100_raw_test 9; the best is 3 at 0.64 kimg",
+    ]
+    first, last = ended.quality.splitlines()
+    assert first.startswith("best: fd100_raw_test = 3 at 0.64 kimg (real samples ")
+    assert last == "stopped: 3 measurements in a row without a better one than 3 at 0.64 kimg"
     # every 10 steps: the best at 40, and not better at 50, 60, 70
     assert ended.exhausted
     assert ended.signal is None
@@ -133,6 +131,7 @@ def test_a_resumed_run_remembers_how_long_it_has_not_improved(tmp_path: Path, mo
     assert ended.exhausted
     assert ended.steps == 40
     assert ended.best == tmp_path / "run" / "best" / "step-00000010.safetensors"
+    assert ended.quality.startswith("best: fd100_raw_test = 1 at 0.16 kimg")  # of the part before
     again = resume(tmp_path / "run", budget={"steps": 500})
     assert (again.steps, again.exhausted) == (40, True)
 

@@ -12,12 +12,12 @@ from adversarium.errors import InputError, lookup
 
 COMMANDS = {
     "train": "train a generator: adversarium train mnist --preset wgan-gp --steps 5000 --out runs/wgan",
-    "sample": "draw samples:       adversarium sample runs/wgan -n 64 --out grid.png",
+    "sample": "draw samples:      adversarium sample runs/wgan -n 64 --out grid.png",
     "evaluate": "measure samples:   adversarium evaluate runs/wgan",
-    "doctor": "what goes wrong:    adversarium doctor runs/wgan",
-    "list": "list members:       adversarium list presets",
-    "explain": "explain a member:   adversarium explain wgan-gp",
-    "dynamics": "play small games:   adversarium dynamics --game bilinear",
+    "doctor": "what goes wrong:   adversarium doctor runs/wgan",
+    "dynamics": "play small games:  adversarium dynamics --game bilinear",
+    "list": "list members:      adversarium list presets",
+    "explain": "explain a member:  adversarium explain wgan-gp",
 }
 
 # an imported module becomes a name in this package, where ``list`` would hide the builtin

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adversarium.cli.parser import Parser
-from adversarium.errors import InputError
+from adversarium.errors import output_file
 
 NARROWEST, WIDEST = 60, 110
 """Text is wrapped to the terminal's width between these."""
@@ -23,8 +23,13 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--force", action="store_true", help="replace F if it exists")
     options = parser.parse(arguments)
     folder = Path(options.run)
-    page = folder / "doctor.html" if options.out is None else _new(options.out, "--out", ".html", options.force)
-    data = None if options.json is None else _new(options.json, "--json", ".json", options.force)
+    page, data = folder / "doctor.html", None
+    if options.out is None and folder.is_dir():
+        output_file("--out", page, ".html", force=True, chosen=False)
+    if options.out is not None:
+        page = output_file("--out", options.out, ".html", force=options.force)
+    if options.json is not None:
+        data = output_file("--json", options.json, ".json", force=options.force)
 
     from adversarium.cli.progress import Display
     from adversarium.diagnostics.page import as_page
@@ -47,15 +52,6 @@ def run(arguments: Sequence[str]) -> int:
             stream.write(text.encode())
     print(f"{' and '.join(str(path) for path in written)}: the whole of it")
     return 0
-
-
-def _new(name: str, option: str, suffix: str, force: bool) -> Path:
-    path = Path(name)
-    if path.suffix != suffix:
-        raise InputError(f"{option} {path}: wanted a name that ends in {suffix}")
-    if path.exists() and not force:
-        raise InputError(f"{option} {path}: exists already; take another name, or --force")
-    return path
 
 
 def _can_print(text: str) -> bool:

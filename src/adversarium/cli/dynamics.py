@@ -9,7 +9,7 @@ from typing import Any
 
 from adversarium.cli.dynamics_table import print_games, print_spectrum, step_in_words, verdict_in_words
 from adversarium.cli.parser import Parser
-from adversarium.errors import InputError, require
+from adversarium.errors import InputError, output_file, require
 
 DEFAULT_OUT, DEFAULT_OUT_OF_A_RUN = "dynamics.png", "spectrum.png"
 
@@ -88,8 +88,7 @@ def _parser() -> Parser:
 
 
 def _check_writable(out: Path, *, force: bool) -> None:
-    require(out.suffix in (".png", ".pdf", ".svg"), f"--out {out}: wanted a name that ends in .png, .pdf or .svg")
-    require(force or not out.exists(), f"--out {out}: exists already; take another name, or --force")
+    output_file("--out", out, ".png", ".pdf", ".svg", force=force)
     require(not out.is_dir(), f"--out {out}: is a folder; wanted the name of a file")
     above = next(each for each in out.absolute().parents if each.exists())
     require(above.is_dir(), f"--out {out}: {above} is not a folder")

@@ -27,7 +27,7 @@ from adversarium.games.dynamics import (
 from adversarium.games.field import stability
 from adversarium.games.toys import TOYS, Toy, bilinear, dirac, gaussian
 from adversarium.losses import LOSSES, MISPRINTS
-from adversarium.penalties import PENALTIES, attached
+from adversarium.penalties import PENALTIES, WANTED_METHODS, attached
 from adversarium.types import GameRule, Loss, Penalty
 
 Member = TypeVar("Member")
@@ -278,7 +278,11 @@ def _r2(gamma: float = 1.0) -> Toy:
     return gaussian(r2=gamma)
 
 
-DIRAC_PENALTIES: dict[str, Callable[..., Penalty | None]] = {"none": _none, **PENALTIES}
+# those on a critic of scores alone: the game has no classes
+DIRAC_PENALTIES: dict[str, Callable[..., Penalty | None]] = {
+    "none": _none,
+    **{name: make for name, make in PENALTIES.items() if name not in WANTED_METHODS},
+}
 GAUSSIAN_PENALTIES: dict[str, Callable[..., Toy]] = {"none": _gaussian, "r1": _r1, "r2": _r2}
 
 

@@ -1,39 +1,61 @@
 """``adversarium evaluate``."""
 
+import hashlib
 import json
 import sys
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from adversarium.cli.interrupt import ended_at_once
 from adversarium.cli.parser import Parser
-from adversarium.errors import InputError, require
+from adversarium.errors import output_file, require
 
 if TYPE_CHECKING:
     from adversarium.metrics import Measurement
-    from adversarium.train.evaluation import Evaluation
 
 SECONDS_BETWEEN_LINES = 10.0
+
+LONGEST_NAME = 100
+"""Characters of a file's name that its protocols may take."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Measure a run's generator; print a table, write the numbers and a picture."""
     options = _parser().parse(arguments)
-    path = Path(options.run)
-    names = None if options.protocols is None else [name.strip() for name in options.protocols.split(",")]
-    require(names is None or any(names), "--protocols is empty: wanted fd2500_lenet_test, say")
+    names = (
+        None
+        if options.protocols is None
+        else [name for each in options.protocols.split(",") if (name := each.strip())]
+    )
+    require(names is None or bool(names), "--protocols is empty: wanted fd2500_lenet_test, say")
     weights = _weights(options.weights)
-    for flag, given, suffix in (("--out", options.out, ".png"), ("--json", options.json, ".json")):
+    for flag, suffix, given in (("--out", ".png", options.out), ("--json", ".json", options.json)):
         if given is not None:
-            require(Path(given).suffix == suffix, f"{flag} {given}: wanted a name that ends in {suffix}")
-            _refuse_existing(flag, Path(given), force=options.force)
+            output_file(flag, given, suffix, force=options.force)
+    progress = _Progress()
+    with ended_at_once("before the end: nothing was written", progress.stop):
+        files = _evaluated(options, names, weights, progress)
+    _write(files)
+    print("\n".join(map(str, files)))
+    return 0
 
+
+def _evaluated(
+    options: Any, names: Sequence[str] | None, weights: Mapping[str, Path], progress: "_Progress"
+) -> dict[Path, bytes]:
+    """Print the numbers, and return what is to be written: the whole of it, since a file alone would be half of it."""
     from adversarium.train.evaluation import open_evaluation
+    from adversarium.train.evaluation_picture import evaluation_figure
+    from adversarium.train.pictures import drawn
 
-    with _Progress() as progress, warnings.catch_warnings():
+    path = Path(options.run)
+
+    with progress, warnings.catch_warnings():
         # what weights or metrics warn of is told in our words, without the line of code
         warnings.showwarning = lambda message, *_: progress.say(f"warning: {message}")
         evaluation = open_evaluation(
@@ -48,24 +70,60 @@ def run(arguments: Sequence[str]) -> int:
         )
         for problem in evaluation.trained.problems:
             progress.say(f"warning: {problem}")
-        stem = path / "evaluation" / (evaluation.trained.checkpoint.stem + ("-raw" if options.raw else ""))
-        picture = Path(options.out) if options.out else stem.with_suffix(".png")
-        numbers = Path(options.json) if options.json else stem.with_suffix(".json")
+        chosen = [] if names is None else [each.name for each in evaluation.measuring.protocols]
+        stem = named(evaluation.trained.checkpoint.stem + ("-raw" if options.raw else ""), chosen)
+        picture = Path(options.out) if options.out else path / "evaluation" / f"{stem}.png"
+        numbers = Path(options.json) if options.json else path / "evaluation" / f"{stem}.json"
+        taken = [str(each) for each in (picture, numbers) if each.exists() and not options.force]
+        require(len(taken) < 2, f"{' and '.join(taken)}: exist already; take other names (--out, --json), or --force")
         for flag, target in (("--out", picture), ("--json", numbers)):
-            _refuse_existing(flag, target, force=options.force)
-        count = len(evaluation.measuring.protocols)
+            output_file(flag, target, target.suffix, force=options.force, chosen=False)
         progress.say(
-            f"{path}: {count} protocol{'s' * (count > 1)}, {options.repeats} draws of up to "
-            f"{evaluation.measuring.largest:,} samples, about {evaluation.estimated_seconds:.0f} s"
+            f"{path}: {counted(len(evaluation.measuring.protocols), 'protocol')}, "
+            f"{counted(options.repeats, 'draw')} of up to {counted(evaluation.measuring.largest, 'sample')}, about "
+            f"{duration(evaluation.estimated_seconds)}"
         )
         evaluation = evaluation.measured(on_progress=progress.show)
 
     print(table(evaluation.measurements))
     for note, who in _notes(evaluation.measurements).items():
-        print(f"{', '.join(who)}: {note}")
-    _write(evaluation, numbers, picture)
-    print(f"{numbers}\n{picture}")
-    return 0
+        print(f"{', '.join(who) if len(who) < len(evaluation.measurements) or len(who) < 3 else 'all'}: {note}")
+    text = json.dumps(evaluation.as_dict(), indent=2, allow_nan=False) + "\n"
+    return {numbers: text.encode(), picture: drawn(evaluation_figure(evaluation))}
+
+
+def named(stem: str, protocols: Sequence[str]) -> str:
+    """Return what files of an evaluation are called: by the protocols too, where these were chosen.
+
+    Evaluations by other protocols stand beside each other, and neither replaces the other.
+    """
+    text = "+".join(protocols)
+    if len(text) > LONGEST_NAME:
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        text = f"{protocols[0]}+{len(protocols) - 1}-{digest}"
+    return f"{stem}-{text}" if text else stem
+
+
+def counted(count: int, what: str) -> str:
+    """Return a number of things: ``1 draw``, ``2,500 samples``."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, size in (("days", 86_400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.3g} {unit}" if seconds < 1e4 * size else f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _write(files: Mapping[Path, bytes]) -> None:
+    from adversarium.files import atomic_write
+
+    with ExitStack() as stack:  # they take their names when all are complete
+        for path, content in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(atomic_write(path)).write(content)
 
 
 def _parser() -> Parser:
@@ -98,12 +156,10 @@ def _weights(given: Sequence[str]) -> dict[str, Path]:
         name, equals, file = each.partition("=")
         require(bool(name and equals and file), f"--weights {each}: wanted FEATURES=FILE, inception=FILE say")
         found[name] = Path(file).expanduser()
+        require(
+            found[name].is_file(), f"--weights {each}: there is no such file; without it, the published one is fetched"
+        )
     return found
-
-
-def _refuse_existing(flag: str, path: Path, *, force: bool) -> None:
-    if path.exists() and not force:
-        raise InputError(f"{path}: exists already; take another name ({flag}), or --force")
 
 
 def _better(measurement: "Measurement") -> str:
@@ -119,8 +175,8 @@ def table(measurements: "Sequence[Measurement]") -> str:
     for each in measurements:
         floor = "none" if each.floor is None else written(each.floor, each.floor_standard_error)
         if each.floor is not None and each.floor_samples != each.protocol.samples:
-            floor += f" ({each.floor_samples:,})"
-        value = written(each.mean, each.standard_error)
+            floor += f" (of {each.floor_samples:,}: not comparable)"
+        value = written(each.mean, each.told_error)
         rows.append((each.protocol.name, value, floor, _better(each), f"{each.seconds:.1f}"))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
@@ -141,18 +197,6 @@ def _notes(measurements: "Sequence[Measurement]") -> dict[str, list[str]]:
     return found
 
 
-def _write(evaluation: "Evaluation", numbers: Path, picture: Path) -> None:
-    from adversarium.files import atomic_write
-    from adversarium.train.evaluation_picture import evaluation_figure
-    from adversarium.train.pictures import write_figure
-
-    for path in (numbers, picture):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(numbers) as stream:
-        stream.write((json.dumps(evaluation.as_dict(), indent=2, allow_nan=False) + "\n").encode())
-    write_figure(picture, evaluation_figure(evaluation))
-
-
 class _Progress:
     """A bar in a terminal, a line now and then elsewhere; on standard error, apart from the table."""
 
@@ -160,8 +204,10 @@ class _Progress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._console = Console(file=sys.stderr, highlight=False)
-        columns = (TextColumn("evaluating"), BarColumn(bar_width=24), TextColumn("{task.fields[what]}"))
+        # names of runs and protocols are no markup, whatever brackets there are in them
+        self._console = Console(file=sys.stderr, highlight=False, markup=False)
+        what = TextColumn("{task.fields[what]}", markup=False)
+        columns = (TextColumn("evaluating"), BarColumn(bar_width=24), what)
         self._bar = Progress(
             *columns, console=self._console, auto_refresh=False, disable=not self._console.is_terminal, transient=True
         )
@@ -172,6 +218,10 @@ class _Progress:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away."""
         self._bar.stop()
 
     def say(self, message: str) -> None:

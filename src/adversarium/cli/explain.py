@@ -30,8 +30,8 @@ _STEP = 0.1  # of plain gradient descent, both players'
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print what a preset, loss, penalty, constraint, game, network, metric or data set is."""
-    parser = Parser("explain", "Explain a preset, loss, penalty, constraint, game rule, network, metric or data set.")
+    """Print what a member of any kind is."""
+    parser = Parser("explain", f"Explain a member of {', '.join(KINDS)}.")
     parser.add_argument("name", metavar="NAME")
     options = parser.parse(arguments)
 

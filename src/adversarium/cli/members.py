@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from adversarium.conditionals import CONDITIONALS
 from adversarium.constraints import CONSTRAINTS
 from adversarium.data import DATASETS, instance_noise
 from adversarium.diagnostics.detector import Detector
@@ -13,8 +14,10 @@ from adversarium.games import GAMES
 from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS, WRAPPERS
 from adversarium.metrics import METRICS, Metric
 from adversarium.nets import NETWORKS, Family
-from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES
+from adversarium.nets.minibatch import MINIBATCH_LAYERS
+from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
 from adversarium.presets import PRESETS
+from adversarium.stabilisers.table import AUGMENTATIONS
 from adversarium.types import Preset
 
 KINDS: dict[str, Mapping[str, Any]] = {
@@ -26,6 +29,10 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "misprints": MISPRINTS,
     "penalties": PENALTIES,
     "generator-penalties": GENERATOR_PENALTIES,
+    "sample-penalties": SAMPLE_PENALTIES,
+    "augmentations": AUGMENTATIONS,
+    "minibatch-layers": MINIBATCH_LAYERS,
+    "conditionals": CONDITIONALS,
     "constraints": CONSTRAINTS,
     "games": GAMES,
     "networks": NETWORKS,

@@ -14,9 +14,12 @@ from rich.table import Column
 from rich.text import Text
 
 from adversarium.data import ArraySource
-from adversarium.diagnostics.finding import FINDING, looked_at
+from adversarium.diagnostics.finding import FINDING, looked_at, words
 
 SECONDS_BETWEEN_LINES = 15.0
+
+NARROWEST_BAR, WIDEST_BAR = 10, 24
+"""Cells of the bar; below the least the numbers beside it give way."""
 
 
 class _Bar(Progress):
@@ -39,14 +42,18 @@ class Display:
     """
 
     def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False)
+        # names of runs and data are no markup, whatever brackets there are in them
+        self._console = Console(file=sys.stderr, highlight=False, markup=False)
         self._live = self._console.is_terminal
-        left = TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True, min_width=12))
-        columns = (left, BarColumn(bar_width=24), TextColumn("{task.fields[right]}"))
+        left = TextColumn("{task.fields[left]}", markup=False, table_column=Column(no_wrap=True, min_width=12))
+        right = TextColumn("{task.fields[right]}", markup=False, table_column=Column(no_wrap=True))
+        self._bar = BarColumn(bar_width=WIDEST_BAR)
+        columns = (left, self._bar, right)
         self._progress = _Bar(*columns, console=self._console, auto_refresh=False, disable=not self._live)
         self._task = self._progress.add_task("train", total=1.0, left="starting", right="")
         self._last_line = 0.0
         self._since: dict[str, float] = {}
+        self._protocol = self._quality = ""
         self._hint = ""
 
     def __enter__(self) -> "Display":
@@ -68,6 +75,10 @@ class Display:
         )
         for note in source.notes if isinstance(source, ArraySource) else ():
             self._console.print(f"data: {note}")
+        if config.evaluate is not None:
+            from adversarium.metrics.protocols import Protocol
+
+            self._protocol = Protocol.parse(config.evaluate).name
         self._hint = f"adversarium doctor {shlex.quote(str(folder.path))}"
         self._progress.start()
 
@@ -93,13 +104,14 @@ class Display:
         self._show_findings(record)
         progress = record["progress"]
         left = f"{record['kimg']:7.1f} kimg"
-        remaining = record["seconds"] * (1 - progress) / max(progress, 1e-9)
-        right = (
-            f"{100 * progress:3.0f}%  {record['images_per_second']:5.0f} img/s  ETA {_clock(remaining)}  "
-            f"critic {record['critic_loss']:6.3f}  generator {record['generator_loss']:6.3f}  "
-            f"gap {record['score_gap']:6.2f}"
-        )
+        self._quality = _quality(record, self._protocol) or self._quality
+        right = "  ".join(_parts(record, self._quality).values())
         if self._live:
+            right = _fitting(
+                _parts(record, self._quality), self._console.width - max(len(left), 12) - NARROWEST_BAR - 2
+            )
+            room = self._console.width - max(len(left), 12) - cell_len(right) - 2
+            self._bar.bar_width = min(max(room, NARROWEST_BAR), WIDEST_BAR)
             self._progress.update(self._task, completed=progress, left=left, right=right, refresh=True)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or progress >= 1:
             self._last_line = time.monotonic()
@@ -116,12 +128,41 @@ class Display:
             self._progress.line = _line(found, self._since, self._hint, self._console.width)
             return
         for kind in (each for each in found if each in new):
-            self._say(record, f"found: {_words(kind)} (severity {found[kind]:.2f}); more: {self._hint}")
+            self._say(record, f"found: {words(kind)} (severity {found[kind]:.2f}); more: {self._hint}")
         for kind in sorted(gone):
-            self._say(record, f"gone: {_words(kind)}")
+            self._say(record, f"gone: {words(kind)}")
 
     def _say(self, record: Mapping[str, float], text: str) -> None:
         self._console.print(f"{record['kimg']:7.1f} kimg  {text}", soft_wrap=True)
+
+
+def _parts(record: Mapping[str, float], quality: str) -> dict[str, str]:
+    """Return what a record says, in the order in which it is shown."""
+    progress = record["progress"]
+    remaining = record["seconds"] * (1 - progress) / max(progress, 1e-9)
+    parts = {
+        "progress": f"{100 * progress:3.0f}%",
+        "speed": f"{record['images_per_second']:5.0f} img/s",
+        "remaining": f"ETA {_clock(remaining)}",
+        "losses": f"critic {record['critic_loss']:6.3f}  generator {record['generator_loss']:6.3f}",
+        "gap": f"gap {record['score_gap']:6.2f}",
+        "quality": quality,
+    }
+    return {name: text for name, text in parts.items() if text}
+
+
+def _fitting(parts: Mapping[str, str], room: int) -> str:
+    """Return as many of the parts as there is room for, the most wanted ones."""
+    kept = dict(parts)
+    for name in ("gap", "speed", "quality", "losses", "remaining"):
+        if len("  ".join(kept.values())) <= room:
+            break
+        kept.pop(name, None)
+    return "  ".join(kept.values())
+
+
+def _quality(record: Mapping[str, float], protocol: str) -> str:
+    return f"{protocol} {record[protocol]:.4g}" if protocol in record else ""
 
 
 def _line(found: Mapping[str, float], since: Mapping[str, float], hint: str, width: int) -> Text:
@@ -129,16 +170,12 @@ def _line(found: Mapping[str, float], since: Mapping[str, float], hint: str, wid
     line = Text(no_wrap=True, overflow="ellipsis")
     if found:
         first = next(iter(found))
-        line.append(f"{_words(first)} since {since[first]:.1f} kimg", "bold red" if found[first] >= 0.5 else "yellow")
+        line.append(f"{words(first)} since {since[first]:.1f} kimg", "bold red" if found[first] >= 0.5 else "yellow")
         others = len(found) - 1
         line.append(f"  and {others} other{'s' * (others > 1)}" if others else "")
         if line.cell_len + 2 + cell_len(hint) <= width:
             line.append(f"  {hint}", "dim")
     return line
-
-
-def _words(kind: str) -> str:
-    return kind.replace("_", " ")
 
 
 def _clock(seconds: float) -> str:

@@ -15,6 +15,23 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("-n", type=int, default=64, metavar="N", help="how many (default: 64)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the latent codes (default: 0)")
     parser.add_argument("--out", required=True, metavar="F", help="a .png (a grid) or a .npz (an array)")
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument(
+        "--label",
+        metavar="L,...",
+        help="of a conditional run: labels or names of classes, by turns (default: all, in order, as many of each)",
+    )
+    asked.add_argument("--no-label", action="store_true", help="ask for no label (a run with --drop-condition)")
+    asked.add_argument(
+        "--conditions", metavar="FILE", help="a .npy of vectors [N, E], of a run that generates by them"
+    )
+    parser.add_argument(
+        "--guidance",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="go beyond what is asked for (a run with --drop-condition; 1: not at all, 2: twice as far)",
+    )
     parser.add_argument("--raw", action="store_true", help="the generator as trained, not its average (EMA)")
     parser.add_argument(
         "--checkpoint", metavar="FILE", help="this checkpoint, or the word best (default: the newest whole one)"
@@ -26,7 +43,7 @@ def run(arguments: Sequence[str]) -> int:
     if not 0 <= options.seed < 2**63:
         raise InputError(f"--seed {options.seed}: wanted a number from 0 to 2^63 - 1")
 
-    from adversarium.train.sample import check_writable, load_generator, sample_run, write_samples
+    from adversarium.train.sample import check_writable, conditions_asked, load_generator, sample_run, write_samples
 
     check_writable(out, force=options.force)
     trained = load_generator(
@@ -37,6 +54,15 @@ def run(arguments: Sequence[str]) -> int:
     )
     for problem in trained.problems:
         print(f"warning: {problem}", file=sys.stderr)
-    write_samples(out, sample_run(trained, options.n, options.seed), force=options.force)
+    condition = conditions_asked(
+        trained,
+        options.n,
+        labels=options.label,
+        nothing=options.no_label,
+        vectors=Path(options.conditions) if options.conditions else None,
+        guidance=options.guidance,
+    )
+    samples = sample_run(trained, options.n, options.seed, condition=condition, guidance=options.guidance)
+    write_samples(out, samples, condition=condition, force=options.force)
     print(f"{out}: {options.n} samples")
     return 0

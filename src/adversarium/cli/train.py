@@ -90,13 +90,12 @@ def _ended(run: Any) -> int:
     if run.signal is not None:
         print(f"stopped at step {run.steps}; continue with: adversarium train --resume {run.path}", file=sys.stderr)
         return 128 + int(run.signal)
+    if run.quality:
+        print(run.quality)
     if run.best is not None:
         print(f"{run.best}: the best checkpoint; adversarium sample {run.path} --checkpoint best --out best.png")
     if run.exhausted:
-        print(
-            "stopped before its budget was spent: the samples had not become better for a while (--patience); go on "
-            f"with: adversarium train --resume {run.path} --patience N"
-        )
+        print(f"its patience is used up; go on with: adversarium train --resume {run.path} --patience N")
     print(f"{run.path}: {run.steps} steps, {run.images / 1000:g} kimg; look at {run.path / 'samples.png'}")
     return 0
 
@@ -109,13 +108,16 @@ def _parser() -> Parser:
     for name in FIELDS:
         if name == "data":
             continue
-        flag, kind = "--" + name.replace("_", "-"), field_type(name)
+        flag = "--" + (FIELDS[name].metadata["flag"] or name).replace("_", "-")
+        kind, alone = field_type(name), FIELDS[name].metadata["alone"]
         if kind is bool:
             action = argparse.BooleanOptionalAction if FIELDS[name].default is None else "store_true"
             parser.add_argument(flag, dest=name, action=action, default=argparse.SUPPRESS, help=_help(name))
         else:
+            bare = {} if alone is None else {"nargs": "?", "const": alone}
+            metavar = kind.__name__.upper() if alone is None else "METHOD"
             parser.add_argument(
-                flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=kind.__name__.upper(), help=_help(name)
+                flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=_help(name), **bare
             )
     return parser
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adversarium.data.arrays import open_array
+from adversarium.data.conditions import Conditions, conditions_of
 from adversarium.data.idx import find_splits, mnist, open_idx
-from adversarium.data.latent import Latent
+from adversarium.data.latent import Latent, Prior
 from adversarium.data.noise import InstanceNoise, NoisyCritic, instance_noise, noisy
 from adversarium.data.source import ArraySource, Codec, Density, Source
 from adversarium.data.split import default_share, splits
@@ -18,12 +19,15 @@ __all__ = [
     "ArraySource",
     "Batch",
     "Codec",
+    "Conditions",
     "Density",
     "InstanceNoise",
     "Latent",
     "NoisyCritic",
+    "Prior",
     "Source",
     "Stream",
+    "conditions_of",
     "default_share",
     "instance_noise",
     "noisy",

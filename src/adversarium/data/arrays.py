@@ -24,6 +24,9 @@ CHANNELS = (1, 3, 4)
 NAMED_CLASSES = 65_536
 """Labels from here on are taken for identifiers: the classes get no names."""
 
+CONDITIONS = "conditions"
+"""What the vectors that describe samples are called in an ``.npz``."""
+
 Images = npt.NDArray[np.uint8]
 Vectors = npt.NDArray[np.float32]
 
@@ -33,7 +36,8 @@ def open_array(path: Path, *, name: str | None = None, cache_dir: Path | None = 
 
     Samples are uint8 images ``[N, H, W]``, ``[N, H, W, C]`` or ``[N, C, H, W]`` with 1, 3 or 4 channels, or float16,
     float32 or float64 vectors ``[N, D]``, whose columns the codec standardises. In an ``.npz`` they are called
-    ``images``, ``vectors``, ``x`` or ``data``, or are the only array; ``labels`` or ``y`` are optional.
+    ``images``, ``vectors``, ``x`` or ``data``, or are the only array; ``labels`` or ``y`` are optional, and so are
+    ``conditions``, float vectors ``[N, E]`` that describe each sample.
 
     Args:
         path: the file.
@@ -44,26 +48,28 @@ def open_array(path: Path, *, name: str | None = None, cache_dir: Path | None = 
         InputError: the file cannot be read, or its arrays are not as above; the message says what was found.
     """
     name = str(path) if name is None else name
-    labels = None
+    labels = conditions = None
     if path.suffix.lower() == ".npz":
-        stored, labels, what = _open_npz(path, cache_dir)
+        stored, labels, conditions, what = _open_npz(path, cache_dir)
     else:
         stored, what = open_map(path), str(path)
     require(stored.ndim > 0, _refusal(stored, what))
     require(stored.size > 0, f"{what} is empty: its shape is {stored.shape}")
     if labels is not None:
         require(len(labels) == len(stored), f"{path} has {len(labels)} labels, but {len(stored)} samples")
+    if conditions is not None:
+        require(len(conditions) == len(stored), f"{path} has {len(conditions)} conditions, but {len(stored)} samples")
     classes: tuple[str, ...] = ()
     if labels is not None and labels.max() < NAMED_CLASSES:
         classes = tuple(str(label) for label in range(int(labels.max()) + 1))
     if stored.dtype == np.uint8 and stored.ndim in (3, 4):
         images = as_images(stored, what)
-        return ArraySource(name, images, Codec(images.shape[1:]), labels, classes)
+        return ArraySource(name, images, Codec(images.shape[1:]), labels, classes, conditions=conditions)
     is_float = stored.dtype.kind == "f" and stored.dtype.itemsize in (2, 4, 8)  # of either byte order
     require(stored.ndim == 2 and is_float, _refusal(stored, what))
     vectors = _as_float32(stored, path, cache_dir)
     codec, notes = standardise(vectors, what)
-    return ArraySource(name, vectors, codec, labels, classes, notes)
+    return ArraySource(name, vectors, codec, labels, classes, notes, conditions=conditions)
 
 
 # ---- images
@@ -197,6 +203,7 @@ class Npz(NamedTuple):
 
     samples: npt.NDArray[Any]
     labels: npt.NDArray[np.int64] | None
+    conditions: npt.NDArray[np.float32] | None
     what: str
 
 
@@ -204,13 +211,17 @@ def _open_npz(path: Path, cache_dir: Path | None) -> Npz:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            sample_key = _pick(members, ("images", "vectors", "x", "data"), ("labels", "y"), path)
+            sample_key = _pick(members, ("images", "vectors", "x", "data"), ("labels", "y", CONDITIONS), path)
             label_key = next((key for key in ("labels", "y") if key in members and key != sample_key), None)
             samples = _read_member(archive, members[sample_key], path, cache_dir)
-            labels = None
+            labels = conditions = None
             if label_key is not None:
                 labels = _as_labels(_read_member(archive, members[label_key], path, None), f"{path}: {label_key}")
-            return Npz(samples, labels, f"{path}: {sample_key}")
+            if CONDITIONS in members and sample_key != CONDITIONS:
+                conditions = as_conditions(
+                    _read_member(archive, members[CONDITIONS], path, None), f"{path}: {CONDITIONS}"
+                )
+            return Npz(samples, labels, conditions, f"{path}: {sample_key}")
     # a damaged archive meets the readers in many ways; RuntimeError is an encrypted one
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{path} is not a readable .npz file: {error}") from error
@@ -273,3 +284,17 @@ def _as_labels(labels: npt.NDArray[Any], what: str) -> npt.NDArray[np.int64]:
     require(int(labels.min()) >= 0, f"{what}: labels must not be negative, but the least is {labels.min()}")
     require(int(labels.max()) <= limits.max, f"{what}: the label {labels.max()} is too large")
     return labels.astype(np.int64)
+
+
+def as_conditions(vectors: npt.NDArray[Any], what: str) -> Vectors:
+    """Return vectors that describe samples as float32.
+
+    Raises:
+        InputError: they are not floats ``[N, E]``, or not finite.
+    """
+    found = f"{what} has the dtype {vectors.dtype} and the shape {vectors.shape}"
+    fits = vectors.dtype.kind == "f" and vectors.ndim == 2 and vectors.shape[1] >= 1
+    require(fits, f"{found}: wanted float vectors [N, E]; classes are called 'labels', and are integers [N]")
+    found_vectors = vectors.astype(np.float32)
+    require(bool(np.isfinite(found_vectors).all()), f"{what} has a value that is NaN or infinite")
+    return found_vectors

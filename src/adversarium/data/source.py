@@ -55,8 +55,9 @@ class ArraySource:
         labels: int64 ``[N]``, or ``None``.
         classes: the names of the labels 0, 1, ..., or empty.
         notes: what was converted or skipped on the way in, one sentence each, for the user.
-        rows: which of ``samples`` and ``labels`` belong to it; ``None``: all.
+        rows: which of ``samples``, ``labels`` and ``conditions`` belong to it; ``None``: all.
         test: the published test split of the same data, where there is one.
+        conditions: float32 ``[N, E]``, a vector that describes each sample (of a text, say), or ``None``.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ArraySource:
     notes: tuple[str, ...] = field(default_factory=tuple)
     rows: npt.NDArray[np.int64] | None = None
     test: "ArraySource | None" = None
+    conditions: npt.NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         """Return the number of samples that belong to it."""
@@ -79,6 +81,10 @@ class ArraySource:
     def labels_of(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
         """Return the labels of these numbers, or ``None`` where there are none."""
         return None if self.labels is None else self.labels[self._where(numbers)]
+
+    def conditions_of(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32] | None:
+        """Return the vectors that describe these numbers, or ``None`` where there are none."""
+        return None if self.conditions is None else np.ascontiguousarray(self.conditions[self._where(numbers)])
 
     def spread(self, n: int) -> npt.NDArray[np.int64]:
         """Return the numbers of ``n`` samples from all over it, evenly; of all where there are no more."""
@@ -131,3 +137,13 @@ class Density(Protocol):
 
 Source = ArraySource | Density
 """What ``open_data`` opens: stored samples, or a density to draw from."""
+
+
+def some_of(source: Source, n: int, seed: int) -> Tensor:
+    """Return samples as they are stored, without moving any stream: an even choice of them, or a seed's of a density.
+
+    Where there are fewer than ``n`` stored samples, it is all of them.
+    """
+    if isinstance(source, ArraySource):
+        return torch.from_numpy(source.take(source.spread(n)))
+    return source.sample(n, torch.Generator().manual_seed(seed))

@@ -1,6 +1,6 @@
 """The seeded stream of batches: each epoch without replacement, resumable at any step."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +12,16 @@ from adversarium.errors import InputError, require
 
 
 class Batch(NamedTuple):
-    """Encoded samples ``[B, ...]`` and, where the source has them, int64 labels ``[B]``."""
+    """Encoded samples ``[B, ...]``; where the source has them, int64 labels ``[B]`` and float vectors ``[B, E]``."""
 
     samples: Tensor
     labels: Tensor | None
+    conditions: Tensor | None = None
+
+    @property
+    def condition(self) -> Tensor | None:
+        """What conditional networks are asked for: the vectors, or else the labels."""
+        return self.labels if self.conditions is None else self.conditions
 
 
 @runtime_checkable
@@ -52,19 +58,22 @@ class ArrayStream:
         self._order = np.empty(0, dtype=np.int64)
 
     def next(self, n: int) -> Batch:
-        """Return the next ``n`` samples and their labels."""
+        """Return the next ``n`` samples and what they are of."""
         indices = self._take(n)
-        samples = torch.from_numpy(self._source.take(indices))
-        found = self._source.labels_of(indices)
-        labels = None if found is None else torch.from_numpy(found)
+        samples = self._sent(self._source.take(indices))  # uint8 travels, float32 is made on the other side
+        labels, conditions = self._source.labels_of(indices), self._source.conditions_of(indices)
+        return Batch(
+            self._source.codec.encode(samples),
+            None if labels is None else self._sent(labels),
+            None if conditions is None else self._sent(conditions),
+        )
+
+    def _sent(self, array: npt.NDArray[Any]) -> Tensor:
+        """Return an array as a tensor on the stream's device."""
+        tensor = torch.from_numpy(array)
         if self._device.type == "cuda":
-            # uint8 travels, float32 is made on the other side
-            samples = samples.pin_memory().to(self._device, non_blocking=True)
-            labels = None if labels is None else labels.pin_memory().to(self._device, non_blocking=True)
-        else:
-            samples = samples.to(self._device)
-            labels = None if labels is None else labels.to(self._device)
-        return Batch(self._source.codec.encode(samples), labels)
+            return tensor.pin_memory().to(self._device, non_blocking=True)
+        return tensor.to(self._device)
 
     def _take(self, n: int) -> npt.NDArray[np.int64]:
         """Return the numbers of the next ``n`` samples."""

@@ -51,7 +51,8 @@ def partial_collapse(history: History, circumstances: Circumstances, limits: Lim
         return None
 
     def few_modes(modes: Numbers, high_quality: Numbers) -> Truths:
-        return modes < limits.partial_modes
+        # samples that hit no mode, as those of a generator that has learnt nothing, leave none out
+        return (modes < limits.partial_modes) & (high_quality >= limits.partial_quality)
 
     def little_variety(diversity: Numbers, coverage: Numbers, precision: Numbers) -> Truths:
         return (diversity < limits.partial_diversity) & (coverage < limits.partial_modes * precision)
@@ -82,7 +83,7 @@ def partial_collapse(history: History, circumstances: Circumstances, limits: Lim
 
 def _reached(history: History, limits: Limits) -> str:
     modes = median_of_last(history, "probe_modes", limits)
-    return f", and reach {100 * modes:.0f} % of its modes" if modes == modes else ""
+    return f", and come near {100 * modes:.0f} % of its modes" if modes == modes else ""
 
 
 def _evidence(history: History, limits: Limits, found: Shown) -> dict[str, float]:

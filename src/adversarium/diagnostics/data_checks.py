@@ -90,9 +90,8 @@ def _chunks(source: Source) -> Iterator[npt.NDArray[Any]]:
         yield source.sample(MOST_SAMPLES, torch.Generator().manual_seed(0)).numpy()
         return
     size = source.samples[:1].nbytes
-    wanted = min(len(source), MOST_SAMPLES, max(MOST_BYTES // max(size, 1), 1))
-    rows = np.linspace(0, len(source) - 1, wanted).astype(np.int64)
-    for start in range(0, wanted, _CHUNK):
+    rows = source.spread(min(MOST_SAMPLES, max(MOST_BYTES // max(size, 1), 1)))
+    for start in range(0, len(rows), _CHUNK):
         yield source.take(rows[start : start + _CHUNK])
 
 

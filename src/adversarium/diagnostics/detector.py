@@ -32,6 +32,10 @@ class Limits:
         collapsed_modes: share of known modes up to which there is one mode or few.
         partial_diversity: diversity below which some variety is missing.
         partial_modes: share of known modes below which some are missing.
+        partial_quality: share of fakes at a known mode, below which they tell nothing of those that are missing.
+        good_distance: distance of fakes to data up to which samples count as good.
+        good_quality: share of fakes at a known mode, where modes are known, from which on they do.
+        good_coverage: share of data with a fake nearby, where no modes are known, from which on they do.
         memory: share of pairs in which training data score above held-out data, from which on a critic overfits.
         overfitting: share of the way from training data to fakes at which held-out data score then, at least.
         reversed_share: share of records with fakes scored above data, from which on the players circle.
@@ -67,6 +71,10 @@ class Limits:
     collapsed_modes: float = 0.2
     partial_diversity: float = 0.8
     partial_modes: float = 0.9
+    partial_quality: float = 0.15
+    good_distance: float = 0.06
+    good_quality: float = 0.5
+    good_coverage: float = 0.5
     memory: float = 0.65
     overfitting: float = 0.3
     reversed_share: float = 0.1
@@ -103,6 +111,7 @@ class Detector:
         reads: the numbers of records without which it says nothing; each entry is a set, and one of them is enough.
         data: the facts on the data without which it says nothing.
         applies: returns why a run cannot fail in this way, or an empty string; ``None``: every run can.
+        settled: returns whether the way a run ended says enough, whatever was measured; ``None``: it never does.
     """
 
     summary: str
@@ -110,6 +119,7 @@ class Detector:
     reads: tuple[tuple[str, ...], ...] = ()
     data: tuple[str, ...] = ()
     applies: Callable[[Circumstances], str] | None = None
+    settled: Callable[[Circumstances], bool] | None = None
 
     def detect(self, history: History, circumstances: Circumstances, limits: Limits = LIMITS) -> Finding | None:
         """Return what was found, if anything."""
@@ -122,18 +132,49 @@ class Detector:
         for fact in self.data:
             if fact not in circumstances.data:
                 return "the data were not looked at" if not circumstances.data else f"{fact} was not measured"
-        reasons = [reason for names in self.reads if (reason := _too_few(history, names, limits))]
-        return reasons[0] if self.reads and len(reasons) == len(self.reads) else ""
+        if self.settled is not None and self.settled(circumstances):
+            return ""
+        short = [_Short.of(history, names, limits) for names in self.reads]
+        if not self.reads or any(each.found >= each.wanted for each in short):
+            return ""
+        return max(short, key=lambda each: each.found).reason(history)  # not that of what this run can never have
 
 
-def _too_few(history: History, names: tuple[str, ...], limits: Limits) -> str:
-    count = len(history.series(*names)[0])
-    wanted = limits.least_looks if any(name.startswith("probe_") for name in names) else limits.least_records
-    if count >= wanted:
-        return ""
-    times = "once" if count == 1 else f"{count} times"
-    what = " and ".join(names)
-    return f"{what} {'were' if len(names) > 1 else 'was'} measured {times}: wanted at least {wanted} measurements"
+class _Short(NamedTuple):
+    """Numbers that have to be measured together: how often they were, and how often they have to be."""
+
+    names: tuple[str, ...]
+    found: int
+    wanted: int
+
+    @classmethod
+    def of(cls, history: History, names: tuple[str, ...], limits: Limits) -> "_Short":
+        return cls(names, len(history.series(*names)[0]), least(names, limits))
+
+    def reason(self, history: History) -> str:
+        probed = any(map(_is_probed, self.names))
+        count, who = (
+            _measured(history, probed=probed),
+            "the probe looked at the run" if probed else "the run was logged",
+        )
+        if count >= self.wanted:  # often enough, but not at these numbers
+            count, who = self.found, f"{' and '.join(self.names)} {'were' if len(self.names) > 1 else 'was'} measured"
+        return f"{who} {'once' if count == 1 else f'{count} times'}: wanted at least {self.wanted}"
+
+
+def _is_probed(name: str) -> bool:
+    return name.startswith("probe_")
+
+
+def _measured(history: History, *, probed: bool) -> int:
+    """Return how often anything was measured, by the probe or by training itself."""
+    names = [name for name in history.names if _is_probed(name) == probed]
+    return max((len(history.series(name)[0]) for name in names), default=0)
+
+
+def least(names: tuple[str, ...], limits: Limits) -> int:
+    """Return how often numbers have to be measured before anything is said of them."""
+    return limits.least_looks if any(map(_is_probed, names)) else limits.least_records
 
 
 class Shown(NamedTuple):
@@ -154,8 +195,7 @@ def shown(
 ) -> Shown | None:
     """Return whether a condition on numbers that were measured together holds persistently, at the end of a run."""
     kimg, columns = history.series(*names)
-    wanted = limits.least_looks if any(name.startswith("probe_") for name in names) else limits.least_records
-    if len(kimg) < wanted:
+    if len(kimg) < least(names, limits):
         return None
     holds = np.asarray(condition(*columns), dtype=bool)
     last = tail(len(kimg), limits)
@@ -177,7 +217,11 @@ def bad(history: History, limits: Limits) -> bool:
 
 def improving(history: History, limits: Limits) -> bool:
     """Return whether samples lately came closer to the data than they had been before."""
-    values = history.series("probe_distance")[1][0]
+    return coming_down(history.series("probe_distance")[1][0], limits)
+
+
+def coming_down(values: Numbers, limits: Limits) -> bool:
+    """Return whether a number was lately less than it had been before, by more than it swings."""
     last = tail(len(values), limits)
     if not last.start:
         return False

@@ -14,7 +14,7 @@ from adversarium.diagnostics.critic import (
 )
 from adversarium.diagnostics.data_checks import data_constant_channels, data_duplicates, data_range
 from adversarium.diagnostics.detector import LIMITS, Detector, Limits
-from adversarium.diagnostics.dynamics import divergence, learning_rate_imbalance, oscillation
+from adversarium.diagnostics.dynamics import divergence, ended_by_numbers, learning_rate_imbalance, oscillation
 from adversarium.diagnostics.finding import Circumstances, Finding
 from adversarium.diagnostics.history import History
 from adversarium.diagnostics.penalised import (
@@ -102,6 +102,8 @@ DETECTORS: dict[str, Detector] = {
     "divergence": Detector(
         summary="numbers that run away",
         look=divergence,
+        reads=(("critic_loss",), ("probe_far", "probe_distance")),
+        settled=ended_by_numbers,
     ),
     "mode_collapse": Detector(
         summary="samples that are all alike",

@@ -8,8 +8,9 @@ from adversarium.diagnostics.critic import stronger_critic, weaker_critic
 from adversarium.diagnostics.detector import Limits, bad, known, median_of_last, shown, smoothed, tail
 from adversarium.diagnostics.finding import Circumstances, Finding, Remedy
 from adversarium.diagnostics.history import History, Numbers, Truths, since
-from adversarium.diagnostics.remedies import best_first, collect, has_penalty, of, rates, rounded, slower
+from adversarium.diagnostics.remedies import best_first, collect, has_penalty, longer, of, rates, rounded, slower
 
+_HEAVIEST = 100  # times its published weight: a penalty beyond that is not what a run lacks
 _NO_STEP = 1e-8  # relative to the weights: less than float32 can add
 _STOPPED = re.compile(r"\b(nan|inf|infinite|infinity|non-?finite|not finite)\b", re.IGNORECASE)
 
@@ -20,25 +21,28 @@ def oscillation(history: History, circumstances: Circumstances, limits: Limits) 
         return None
     kimg, (gap,) = history.series("score_gap")
     looks, (auc,) = history.series("probe_auc")
-    reversed_share, mass, first = 0.0, 0.0, None
+    evidence: dict[str, float] = {}
+    share, first = 0.0, None
     if len(gap) >= limits.least_records:
         last = tail(len(gap), limits, part=1.5)
         part = gap[last]
-        reversed_share = float((part < 0).mean())
+        share = float((part < 0).mean())
         mass = float(-part[part < 0].sum() / max(np.abs(part).sum(), 1e-300))
-        if limits.reversed_share <= reversed_share <= 1 - limits.reversed_share and mass >= limits.reversed_mass:
+        if limits.reversed_share <= share <= 1 - limits.reversed_share and mass >= limits.reversed_mass:
+            evidence = {"reversed_gap_share": share, "reversed_gap_mass_share": mass}
             turned = smoothed((gap < 0).astype(np.float64), 10) >= limits.reversed_share / 2
             first = float(kimg[since(turned, limits.persistence)])
-    below = above = 0.0
     if len(auc) >= limits.least_looks:
         swings = auc[tail(len(auc), limits, part=1.5)]
         below, above = float((swings < 0.5 - limits.swing).mean()), float((swings > 0.5 + limits.swing).mean())
-        if first is None and min(below, above) >= limits.swings:
-            turned = smoothed((auc < 0.5 - limits.swing).astype(np.float64)) >= limits.swings / 2
-            first = float(looks[since(turned, limits.persistence)])
+        if min(below, above) >= limits.swings:
+            share = below if first is None else max(share, below)
+            evidence["reversed_auc_share"] = below
+            if first is None:
+                turned = smoothed((auc < 0.5 - limits.swing).astype(np.float64)) >= limits.swings / 2
+                first = float(looks[since(turned, limits.persistence)])
     if first is None:
         return None
-    share = max(reversed_share, below)
     return Finding(
         kind="oscillation",
         what=(
@@ -47,10 +51,8 @@ def oscillation(history: History, circumstances: Circumstances, limits: Limits) 
         ),
         since_kimg=first,
         severity=0.5 + 0.5 * min(2 * min(share, 1 - share), 1.0),
-        evidence=known(
-            reversed_gap_share=reversed_share,
-            reversed_gap_mass_share=mass,
-            reversed_auc_share=below,
+        evidence=evidence
+        | known(
             probe_auc=median_of_last(history, "probe_auc", limits),
             probe_distance=median_of_last(history, "probe_distance", limits),
         ),
@@ -78,15 +80,24 @@ def _damped(circumstances: Circumstances) -> list[Remedy]:
         "critic_learning_rate": rounded(critic_rate / 4),
         "generator_learning_rate": rounded(generator_rate / 4),
     }
-    more = {"penalty_scale": rounded(10 * max(config.penalty_scale, 0.1))} if has_penalty(circumstances.preset) else {}
+    scale = config.penalty_scale
+    damping = {"penalty_scale": rounded(10 * max(scale, 0.1))} if scale < _HEAVIEST else {}
+    how = "put the method's own penalty back" if scale < 0.1 else "make the penalty ten times as heavy"
     return collect(
+        of(f"Damp the game: {how}.", damping) if has_penalty(circumstances.preset) else None,
         *best_first(circumstances, of("Put the method's own step sizes and momentum back.", slower(circumstances))),
-        of("Let both players learn a quarter as fast.", quarter),
-        of("Damp the game: penalise the critic's slope more.", more),
+        of(
+            "Let both players learn a quarter as fast, four times as long: in the same time they come no closer.",
+            quarter | longer(circumstances, 4),
+        ),
         of("Take the momentum out, which turns the game faster.", {"beta1": 0.0})
         if (config.beta1 or 0) > 0 and config.optimizer in ("adam", "amsgrad", "sgd")
         else None,
-        of("Average the generator over all steps: where the players circle, the mean converges.", _averaged(config)),
+        of(
+            "Average the generator over all steps: where the players circle, the mean converges. They go on circling, "
+            "and this finding stays: judge the averaged samples (adversarium evaluate).",
+            _averaged(config),
+        ),
     )
 
 
@@ -95,9 +106,14 @@ def _averaged(config: object) -> dict[str, str]:
     return {"average": "uniform"} if average == "ema" and half_life == 10.0 and rampup == 0.05 else {}
 
 
+def ended_by_numbers(circumstances: Circumstances) -> bool:
+    """Return whether a run stopped because a number was no longer finite."""
+    return _STOPPED.search(circumstances.ended) is not None
+
+
 def divergence(history: History, circumstances: Circumstances, limits: Limits) -> Finding | None:
     """Find numbers that run away: a run that ended so, growing scores, or samples that leave the data behind."""
-    stopped = _STOPPED.search(circumstances.ended) is not None
+    stopped = ended_by_numbers(circumstances)
     grown, first, name = _grown(history, limits)
     strayed = shown(
         history,

@@ -14,6 +14,11 @@ FINDING = "finding_"
 """Begins the names of what a record says was found; the values are severities."""
 
 
+def words(kind: str) -> str:
+    """Return a name as it is written in a sentence."""
+    return kind.replace("_", " ")
+
+
 def looked_at(record: Record) -> bool:
     """Return whether the observers looked at the run for this record: what it does not say then was not found."""
     return any(name.startswith((FINDING, "probe_")) for name in record)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from adversarium.diagnostics.finding import Finding, Record
+from adversarium.diagnostics.finding import Finding, Record, words
+from adversarium.diagnostics.meanings import meaning, title
 from adversarium.diagnostics.plots import as_svg, plot, points
 from adversarium.diagnostics.probe import PROBED
 from adversarium.diagnostics.report import (
@@ -11,10 +12,10 @@ from adversarium.diagnostics.report import (
     commands,
     grade,
     headline,
+    numbers_of,
     quantity,
     unjudged_by_reason,
     verdict,
-    words,
 )
 
 _STYLE = """
@@ -33,39 +34,27 @@ article, section { background: var(--card); border: 1px solid var(--line); borde
 article { border-left: .35rem solid var(--grade); }
 .grade { color: var(--grade); font-weight: 600; }
 .severe { --grade: var(--severe); } .clear { --grade: var(--clear); } .slight { --grade: var(--slight); }
-.good { color: var(--good); font-weight: 600; }
+.verdict { font-weight: 600; border-left: .35rem solid var(--grade); padding-left: .65rem; }
+.good { --grade: var(--good); color: var(--good); } .open { --grade: var(--line); }
 .soft { color: var(--soft); font-size: .9rem; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 td { border-top: 1px solid var(--line); padding: .25rem .6rem .25rem 0; vertical-align: top; }
-td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
-pre { background: var(--code); border-radius: .4rem; padding: .6rem; margin: .4rem 0 .8rem; white-space: pre-wrap;
+td.name { overflow-wrap: anywhere; } td.number { white-space: nowrap; font-variant-numeric: tabular-nums; }
+pre { background: var(--code); border-radius: .4rem; padding: .6rem; margin: .4rem 0 .8rem; overflow-x: auto;
   font-size: .85rem; user-select: all; }
 svg { display: block; width: 100%; height: auto; color: var(--ink); }
 summary { cursor: pointer; font-weight: 600; }
 li { margin: .3rem 0; } ul, ol { padding-left: 1.4rem; margin: .3rem 0; }
 """
 
-_MEANINGS = {
-    "critic_gradient_norm": "size of the gradient of the critic's objective by its weights",
-    "critic_loss": "the critic's loss, without penalties",
-    "fake_score": "mean score of fakes",
-    "generator_gradient_norm": "size of the gradient of the generator's objective by its weights",
-    "generator_loss": "the generator's loss, without penalties",
-    "real_score": "mean score of data; up means more real",
-    "score_gap": "mean score of data less that of fakes",
-    "window_share": "share of the last part of the run in which this shows",
-}
-"""What the numbers mean that training itself measures."""
-
 
 def as_page(diagnosis: Diagnosis) -> str:
     """Return a diagnosis as an HTML page with its plots in it; it loads nothing, and runs no script."""
-    title = headline(diagnosis)
+    heading, found_of_it = headline(diagnosis), verdict(diagnosis)
     found = [
         _finding(number, finding, wanted, diagnosis.records)
         for number, (finding, wanted) in enumerate(zip(diagnosis.findings, commands(diagnosis), strict=True), start=1)
     ]
-    head = "" if diagnosis.findings else ' class="good"'
     return "\n".join(
         [
             "<!DOCTYPE html>",
@@ -73,14 +62,16 @@ def as_page(diagnosis: Diagnosis) -> str:
             "<head>",
             '<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{escape(heading)}</title>",
             f"<style>{_STYLE}</style>",
             "</head>",
             "<body>",
-            f"<h1>{escape(title)}</h1>",
-            f"<p{head}>{escape(verdict(diagnosis))}</p>",
+            f"<h1>{escape(heading)}</h1>",
+            f'<p class="verdict {found_of_it.grade}">{escape(found_of_it.text)}</p>',
+            f"<pre>{escape(found_of_it.command)}</pre>" if found_of_it.command else "",
+            *_section("Notes", [escape(note) for note in diagnosis.notes]),
             *found,
-            *_section("Looked at, and healthy", [escape(words(kind)) for kind in diagnosis.healthy]),
+            *_healthy(diagnosis),
             *_section(
                 "Could not be judged",
                 [
@@ -89,7 +80,6 @@ def as_page(diagnosis: Diagnosis) -> str:
                 ],
             ),
             *_last_looks(diagnosis.records),
-            *_section("Notes", [escape(note) for note in diagnosis.notes]),
             "</body>",
             "</html>",
             "",
@@ -100,7 +90,7 @@ def as_page(diagnosis: Diagnosis) -> str:
 def _finding(number: int, finding: Finding, wanted: Sequence[str], records: Sequence[Record]) -> str:
     severity = grade(finding.severity)
     drawn = plot(finding, records)
-    label = f"{', '.join(finding.series)} over the run, since {finding.since_kimg:.4g} kimg"
+    label = f"{', '.join(map(title, finding.series))} over the run, since {finding.since_kimg:.4g} kimg"
     steps = [
         f"<li>{escape(remedy.text)}{f'<pre>{escape(line)}</pre>' if line else ''}</li>"
         for remedy, line in zip(finding.remedies, wanted, strict=True)
@@ -123,13 +113,8 @@ def _finding(number: int, finding: Finding, wanted: Sequence[str], records: Sequ
 
 
 def _table(finding: Finding, records: Sequence[Record]) -> Iterable[str]:
-    rows = [(name, quantity(name, value)) for name, value in finding.evidence.items()]
-    for name in finding.series:
-        values = points(name, records)[1]
-        if name not in finding.evidence and len(values):
-            rows.append((name, f"{quantity(name, values[-1])} (last)"))
-    if rows:
-        yield f"<h3>Evidence</h3><table>{''.join(_row(*row) for row in rows)}</table>"
+    if numbers := numbers_of(finding, records):
+        yield f"<h3>Evidence</h3><table>{''.join(_row(*row) for row in numbers.items())}</table>"
 
 
 def _last_looks(records: Sequence[Record]) -> Iterable[str]:
@@ -146,13 +131,21 @@ def _last_looks(records: Sequence[Record]) -> Iterable[str]:
 
 
 def _row(name: str, text: str) -> str:
-    known = PROBED.get(name, _MEANINGS.get(name))
-    meaning = f'<br><span class="soft">{escape(known)}</span>' if known else ""
-    return f'<tr><td>{escape(name)}{meaning}</td><td class="number">{escape(text)}</td></tr>'
+    known = meaning(name)
+    below = f'<br><span class="soft">{escape(known)}</span>' if known else ""
+    return f'<tr><td class="name">{escape(name)}{below}</td><td class="number">{escape(text)}</td></tr>'
 
 
-def _section(title: str, items: Sequence[str]) -> list[str]:
+def _healthy(diagnosis: Diagnosis) -> list[str]:
+    """Return the kinds that were looked for and not found, in one paragraph: there are many, and no news in them."""
+    if not diagnosis.healthy:
+        return []
+    kinds = ", ".join(escape(words(kind)) for kind in diagnosis.healthy)
+    return [f"<section><h2>Looked at, and healthy</h2><p>{kinds}</p></section>"]
+
+
+def _section(name: str, items: Sequence[str]) -> list[str]:
     """Return a section with a list of what is already HTML; nothing where there is nothing to list."""
     if not items:
         return []
-    return [f"<section><h2>{title}</h2><ul>{''.join(f'<li>{item}</li>' for item in items)}</ul></section>"]
+    return [f"<section><h2>{name}</h2><ul>{''.join(f'<li>{item}</li>' for item in items)}</ul></section>"]

@@ -4,13 +4,15 @@ import html
 import io
 import math
 import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from adversarium.diagnostics.finding import Finding, Record
+from adversarium.diagnostics.finding import Finding, Record, words
+from adversarium.diagnostics.meanings import title
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 """What a line of blocks is made of, the lowest first."""
@@ -23,6 +25,8 @@ COLOURS = ("#3b82c4", "#d1495b", "#2a9d6f", "#b9770e", "#8e63b5")
 
 MOST_POINTS = 120
 """More than this many are drawn as the mean and the range of neighbours."""
+
+_TITLE = 72  # characters that have room above a panel
 
 _INK = "#010203"  # stands for the page's own text colour, whatever that is
 
@@ -67,13 +71,12 @@ def plot(finding: Finding, records: Sequence[Record]) -> Any:
     all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, names in zip(all_axes, panels, strict=True):
         for name, colour in zip(names, _colours(len(names)), strict=True):
-            _draw(axes, *measured[name], colour=colour, label=name)
+            _draw(axes, *measured[name], colour=colour, label=words(name))
         if _wants_logarithms(np.concatenate([measured[name][1] for name in names])):
             axes.set_yscale("log")
         axes.axvline(finding.since_kimg, color=_INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.7)
-        axes.set_title(
-            names[0] if len(names) == 1 else names[0].rpartition("_")[2], fontsize=8.5, loc="left", color=_INK
-        )
+        heading = title(names[0]) if len(names) == 1 else names[0].rpartition("_")[2]
+        axes.set_title("\n".join(textwrap.wrap(heading, _TITLE)), fontsize=8.5, loc="left", color=_INK)
         if len(names) > 1:
             axes.legend(fontsize=7.5, frameon=False, labelcolor=_INK, loc="best")
         axes.grid(alpha=0.25, color=_INK, linewidth=0.5)

@@ -1,5 +1,6 @@
 """A look at a run from outside: a few samples through both networks, and what can be read off them."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from torch.nn.utils import parametrize
 
 from adversarium.data import Density
 from adversarium.errors import require
+from adversarium.nets.conditional import Conditioned
 from adversarium.penalties import between, per_sample, wide
 from adversarium.types import Critic, Loss
 
@@ -67,7 +69,8 @@ def probe(
 
     Args:
         generator: codes to samples.
-        critic: samples to scores.
+        critic: samples to scores. A conditional one is ``Conditioned`` on what the i-th real sample, the i-th fake one
+            and the i-th held out are of.
         loss: what the two play for.
         real: encoded samples of the training data, ``[N, ...]``. The same ones each time make curves smooth.
         held_out: encoded samples of data that are not trained on, or ``None``.
@@ -90,7 +93,7 @@ def probe(
         found |= _critic(critic, loss, real, held_out, fake, rng, spread=found.pop("spread"))
     names = list(found)
     values = torch.stack([found[name].detach().to(real.device, torch.float64) for name in names])
-    return {f"probe_{name}": value for name, value in zip(names, values.tolist(), strict=True) if value - value == 0}
+    return {f"probe_{name}": value for name, value in zip(names, values.tolist(), strict=True) if math.isfinite(value)}
 
 
 class UpdateSizes:
@@ -120,7 +123,7 @@ class UpdateSizes:
             moved = torch.nn.utils.get_total_norm(torch._foreach_sub(now, before))
             found[f"probe_{player}_update"] = float(moved / torch.nn.utils.get_total_norm(before))
         self._before = {}
-        return {name: value for name, value in found.items() if value - value == 0}
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 @contextmanager
@@ -175,7 +178,8 @@ def _critic(
     if loss.score_width is not None:  # scores that are distributions have no order and no slope
         return found
     some = min(_MIDDLE, pairs)
-    at_middle = _scores_and_slopes(critic, between(real[:some], fake[:some], rng))[1]
+    first = critic.take(slice(some)) if isinstance(critic, Conditioned) else critic
+    at_middle = _scores_and_slopes(first, between(real[:some], fake[:some], rng))[1]
     found |= {
         "slope_real": at_real.mean(),
         "slope_fake": at_fake.mean(),

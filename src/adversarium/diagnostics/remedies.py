@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from adversarium.config import BUDGETS
 from adversarium.diagnostics.finding import Circumstances, Remedy
 from adversarium.games import GAMES, alternating
 from adversarium.presets import PRESETS
@@ -45,6 +46,13 @@ def rule(circumstances: Circumstances) -> GameRule:
 def critic_steps(steps: int) -> dict[str, Any]:
     """Return the option that gives the critic so many steps for each of the generator's."""
     return {"game": written(alternating(steps))}
+
+
+def longer(circumstances: Circumstances, times: float) -> dict[str, Any]:
+    """Return the options that make a run so many times as long as its budget is now, and its decay with it."""
+    config = circumstances.config
+    spent = {name: value for name in (*BUDGETS, "decay_kimg") if (value := getattr(config, name)) is not None}
+    return {name: round(times * value) if name == "steps" else times * value for name, value in spent.items()}
 
 
 def has_penalty(preset: Preset) -> bool:

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from adversarium.config import FIELDS, field_type
-from adversarium.diagnostics.finding import Circumstances, Finding, Record, Remedy
+from adversarium.diagnostics.finding import Circumstances, Finding, Record, Remedy, words
+from adversarium.diagnostics.history import History
+from adversarium.diagnostics.meanings import meaning
 from adversarium.diagnostics.plots import BLOCKS, points, sparkline
+from adversarium.diagnostics.remedies import longer
+from adversarium.diagnostics.state import State, state_of
 from adversarium.errors import lookup, require
 
 
@@ -45,18 +49,73 @@ def headline(diagnosis: Diagnosis) -> str:
     said = f"{diagnosis.path}: {config.preset} on {Path(config.data).name}"
     if not diagnosis.records:
         return said
-    last = diagnosis.records[-1]
-    progress = [record["progress"] for record in diagnosis.records if "progress" in record][-1:]
-    share = f", {100 * progress[0]:.0f} % of its budget" if progress else ""
+    last, progress = diagnosis.records[-1], _progress(diagnosis)
+    share = "" if progress is None else f", {100 * progress:.0f} % of its budget"
     return f"{said}, step {last['step']:.0f} ({last['kimg']:.4g} kimg{share})"
 
 
-def verdict(diagnosis: Diagnosis) -> str:
-    """Return in a sentence how many findings there are."""
+def _progress(diagnosis: Diagnosis) -> float | None:
+    progress = [record["progress"] for record in diagnosis.records if "progress" in record]
+    return progress[-1] if progress else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A diagnosis in a sentence or two.
+
+    Attributes:
+        text: how many findings there are, of how many kinds, and what the samples are like.
+        grade: ``good`` where nothing is wrong and the samples are good; ``clear`` where something is, or they are not;
+            ``open`` where too little was measured to say.
+        command: what to enter where more training is all that is needed, or an empty string.
+        state: what the samples are like, where that was measured.
+    """
+
+    text: str
+    grade: str
+    command: str = ""
+    state: State | None = None
+
+
+def verdict(diagnosis: Diagnosis) -> Verdict:
+    """Return a diagnosis in a sentence or two."""
     count, looked = len(diagnosis.findings), len(diagnosis.findings) + len(diagnosis.healthy)
+    state = state_of(History(diagnosis.records))
     if count:
-        return f"{count} finding{'s' * (count > 1)}, of {looked} kinds of failure that were looked for."
-    return f"Nothing found, of {looked} kinds of failure that were looked for."
+        said = f"{count} finding{'s' * (count > 1)}, of {looked} kinds of failure that were looked for."
+        if state is not None:
+            said += f" The samples are {'good' if state.good else 'not good'}: {state.numbers}."
+        return Verdict(text=said, grade="clear", state=state)
+    if state is None:
+        total = looked + len(diagnosis.unjudged)
+        said = f"Too little was measured to judge: {total - looked} of {total} kinds of failure not looked for."
+        return Verdict(text=said, grade="open")
+    if state.good:
+        said = f"Nothing found, of {looked} kinds of failure that were looked for."
+        return Verdict(text=f"{said} The samples are good: {state.numbers}.", grade="good", state=state)
+    said = (
+        f"No failure found, of {looked} kinds that were looked for, but the samples are not good"
+        f"{' yet' * state.improving}: {state.numbers}; {state.advice(diagnosis.circumstances)}"
+    )
+    return Verdict(
+        text=f"{said}{':' if state.improving else '.'}",
+        grade="clear",
+        command=_resume(diagnosis) if state.improving else "",
+        state=state,
+    )
+
+
+def _resume(diagnosis: Diagnosis) -> str:
+    """Return the command that trains a run on: to the end of its budget, or where that is spent twice as long.
+
+    Learning rates that have come down to nothing do not go up again: such a run begins anew.
+    """
+    progress = _progress(diagnosis)
+    more = {} if progress is not None and progress < 1 else longer(diagnosis.circumstances, 2)
+    if "decay_kimg" in more:
+        return command(diagnosis.path, next(_free(diagnosis.path)), more)
+    options = [text for name, value in more.items() for text in (f"--{name}", f"{value:.15g}")]
+    return shlex.join(["adversarium", "train", "--resume", str(diagnosis.path), *options])
 
 
 def unjudged_by_reason(diagnosis: Diagnosis) -> dict[str, list[str]]:
@@ -65,11 +124,6 @@ def unjudged_by_reason(diagnosis: Diagnosis) -> dict[str, list[str]]:
     for kind, why in diagnosis.unjudged.items():
         found.setdefault(why, []).append(kind)
     return found
-
-
-def words(kind: str) -> str:
-    """Return a name as it is written in a sentence."""
-    return kind.replace("_", " ")
 
 
 def grade(severity: float) -> str:
@@ -166,11 +220,15 @@ def as_text(diagnosis: Diagnosis, *, width: int = 100, blocks: str = BLOCKS, rem
         blocks: what the small curves are made of.
         remedies: how many of each finding's are told.
     """
-    lines = [*textwrap.wrap(headline(diagnosis), width), verdict(diagnosis)]
+    found = verdict(diagnosis)
+    lines = [*textwrap.wrap(headline(diagnosis), width), *_wrapped(found.text, 0, width)]
+    lines += [f"   {found.command}"] if found.command else []
+    for note in diagnosis.notes:
+        lines += _wrapped(f"Note: {note}", 0, width, hanging=3)
     for number, (finding, wanted) in enumerate(zip(diagnosis.findings, commands(diagnosis), strict=True), start=1):
         since = f"since {finding.since_kimg:.4g} kimg, {grade(finding.severity)} ({finding.severity:.2f})"
         lines += ["", f"{number}. {words(finding.kind)}: {since}", *_wrapped(finding.what, 3, width)]
-        lines += _evidence(finding, diagnosis.records, blocks)
+        lines += _evidence(finding, diagnosis.records, blocks, width)
         lines += ["   Cause", *_wrapped(finding.cause, 6, width), "   What to do"]
         told = list(zip(finding.remedies, wanted, strict=True))[:remedies]
         for place, (remedy, line) in enumerate(told, start=1):
@@ -183,27 +241,33 @@ def as_text(diagnosis: Diagnosis, *, width: int = 100, blocks: str = BLOCKS, rem
         lines += _wrapped(f"Healthy: {', '.join(map(words, diagnosis.healthy))}.", 0, width, hanging=3)
     for why, kinds in unjudged_by_reason(diagnosis).items():
         lines += _wrapped(f"Not judged: {', '.join(map(words, kinds))}: {why}.", 0, width, hanging=3)
-    for note in diagnosis.notes:
-        lines += _wrapped(f"Note: {note}", 0, width, hanging=3)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _evidence(finding: Finding, records: Sequence[Record], blocks: str) -> list[str]:
-    """Return the numbers that show a finding, and how they went over the run."""
+def numbers_of(finding: Finding, records: Sequence[Record]) -> dict[str, str]:
+    """Return the numbers that show a finding, by name: its evidence, and the last value of its other series."""
+    found = {name: quantity(name, value) for name, value in finding.evidence.items()}
+    for name in finding.series:
+        if name not in found and len(values := points(name, records)[1]):
+            found[name] = f"{quantity(name, values[-1])} (last)"
+    return found
+
+
+def _evidence(finding: Finding, records: Sequence[Record], blocks: str, width: int) -> list[str]:
+    """Return the numbers that show a finding, how they went over the run, and what they mean."""
     curves = {}
     for name in finding.series:
         values = points(name, records)[1]
         if len(values) > 1:
             line = sparkline(values, blocks=blocks)
             curves[name] = f"{line}  {quantity(name, values[0])} to {quantity(name, values[-1])}"
-    numbers = {name: quantity(name, value) for name, value in finding.evidence.items()}
-    names = list(dict.fromkeys([*numbers, *curves]))
-    wide = max(map(len, names), default=0)
-    widest = max(map(len, numbers.values()), default=0)
-    rows = [
-        f"      {name:{wide}}  {numbers.get(name, ''):{widest}}  {curves.get(name, '')}".rstrip() for name in names
-    ]
-    return ["   Evidence", *rows] if rows else []
+    numbers = numbers_of(finding, records)
+    wide, widest = max(map(len, numbers), default=0), max(map(len, numbers.values()), default=0)
+    lines = ["   Evidence"] if numbers else []
+    for name, number in numbers.items():
+        lines.append(f"      {name:{wide}}  {number:{widest}}  {curves.get(name, '')}".rstrip())
+        lines += _wrapped(meaning(name), 9, width)
+    return lines
 
 
 def _wrapped(text: str, indent: int, width: int, hanging: int = 0) -> list[str]:
@@ -221,7 +285,7 @@ def as_data(diagnosis: Diagnosis) -> dict[str, Any]:
                 {"text": remedy.text, "options": dict(remedy.options), "command": line or None}
                 for remedy, line in zip(finding.remedies, wanted, strict=True)
             ],
-            "measured": {name: dict(_columns(name, diagnosis.records)) for name in finding.series},
+            "measured": {name: _columns(name, diagnosis.records) for name in finding.series},
         }
         for finding, wanted in zip(diagnosis.findings, commands(diagnosis), strict=True)
     ]
@@ -229,6 +293,8 @@ def as_data(diagnosis: Diagnosis) -> dict[str, Any]:
         {
             "run": str(diagnosis.path),
             "headline": headline(diagnosis),
+            "verdict": verdict(diagnosis).text,
+            "samples": None if (state := verdict(diagnosis).state) is None else dataclasses.asdict(state),
             "findings": findings,
             "healthy": list(diagnosis.healthy),
             "unjudged": dict(diagnosis.unjudged),
@@ -242,10 +308,9 @@ def as_data(diagnosis: Diagnosis) -> dict[str, Any]:
     return found
 
 
-def _columns(name: str, records: Sequence[Record]) -> Iterator[tuple[str, list[float]]]:
+def _columns(name: str, records: Sequence[Record]) -> dict[str, list[float]]:
     kimg, values = points(name, records)
-    yield "kimg", kimg.tolist()
-    yield "value", values.tolist()
+    return {"kimg": kimg.tolist(), "value": values.tolist()}
 
 
 def _plain(value: Any) -> Any:

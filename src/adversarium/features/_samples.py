@@ -21,7 +21,9 @@ def check_images(
     shape = list(samples.shape)
     kind = samples.dtype == torch.uint8 or samples.is_floating_point()
     if len(shape) == 2 and kind:
-        raise InputError(f"samples are vectors {shape}, and {name} sees images [B, C, H, W]: take the features raw")
+        raise InputError(
+            f"samples are vectors of {shape[1]} numbers, and {name} sees images [B, C, H, W]: take the features raw"
+        )
     if len(shape) != 4 or not kind or 0 in shape[1:]:
         raise InputError(
             f"samples are {samples.dtype} of shape {shape}, and {name} sees images [B, C, H, W] of bytes, or of "

@@ -33,8 +33,8 @@ def per_class(
         classes: which; all of either set without it.
 
     Raises:
-        InputError: labels that do not fit the rows, a class that has no rows on a side, or what the function raises,
-            with the class.
+        InputError: labels that do not fit the rows, no classes, a class that has no rows on a side, or what the
+            function raises, with the class.
     """
     real, fake = check_pair(real, fake)
     for name, rows, labels in (("real", real, real_labels), ("fake", fake, fake_labels)):
@@ -48,6 +48,7 @@ def per_class(
         require(integers, f"{name}_labels is {labels.dtype}: wanted integers")
     known = {name: set(labels.unique().tolist()) for name, labels in (("real", real_labels), ("fake", fake_labels))}
     wanted = sorted(known["real"] | known["fake"]) if classes is None else list(classes)
+    require(bool(wanted), "classes is empty: wanted at least one class, or None for all")
     for name, of_side in known.items():
         missing = [each for each in wanted if each not in of_side]
         others = [each for each in wanted if each not in missing]

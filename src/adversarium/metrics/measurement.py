@@ -21,6 +21,9 @@ OnProgress = Callable[[int, int, str], None]
 _WIDER = 5
 """A metric's own standard error of a draw is told where it is so many times as wide as that of the mean of draws."""
 
+_VAGUE = 0.25
+"""A share whose own standard error is more than that may be anything."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -53,6 +56,16 @@ class Measurement:
     reference_samples: int
     seconds: float
     notes: tuple[str, ...] = ()
+
+    @property
+    def told_error(self) -> float | None:
+        """The standard error to tell: of the mean, or the metric's own where that is many times as wide."""
+        wider = _own_is_wider(self.own_error, self.standard_error)
+        return self.own_error if wider else self.standard_error
+
+
+def _own_is_wider(own: float | None, of_draws: float | None) -> bool:
+    return own is not None and of_draws is not None and own > _WIDER * of_draws
 
 
 def measure(
@@ -133,11 +146,21 @@ def _measurement(
     errors = [each.own_error for each in numbers if each.own_error is not None]
     standard_error, own_error = _standard_error(values), statistics.fmean(errors) if errors else None
     said = [*notes, *floor.notes]
-    if own_error is not None and standard_error is not None and own_error > _WIDER * standard_error:
+    if protocol.metric.reads == "held_out" and own_error is not None and own_error > _VAGUE:
+        said.append(
+            f"{protocol.value} says nothing here, its own standard error is {own_error:.2g}: the samples fall on too "
+            "few neighbours"
+        )
+    elif own_error is not None and _own_is_wider(own_error, standard_error):
         said.append(
             f"{protocol.value} itself puts the standard error of a draw at {own_error:.2g}, "
             "which counts the choice of the real samples"
         )
+    if protocol.metric.reads == "density" and not all(map(math.isfinite, values)):
+        which = (
+            "infinite: no mode has a sample" if any(map(math.isinf, values)) else "unknown: no mode has two samples"
+        )
+        said.append(f"{protocol.value} is {which} within 3 standard deviations")
     return Measurement(
         protocol=protocol,
         mean=statistics.fmean(values),

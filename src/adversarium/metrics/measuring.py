@@ -1,5 +1,7 @@
 """Protocols with all that they need: checked, features opened, real rows computed once and kept."""
 
+import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -105,6 +107,20 @@ class Measuring:
             each: plan(each, references, self._rows[each.features, "train"].rows.shape[1], repeats)
             for each in self.protocols
         }
+        for protocol in self.protocols:
+            self._check_memory(protocol)
+
+    def _check_memory(self, protocol: Protocol) -> None:
+        """Refuse more samples than this machine can hold, where it says how many that is."""
+        shape = self.references.train.codec.sample_shape
+        width = self._rows[protocol.features, "train"].rows.shape[1]
+        real = sum(stop - start for _, start, stop in self.plans[protocol].pieces)
+        wanted = 4 * width * (protocol.samples + real) + math.prod(shape) * protocol.samples
+        if (memory := memory_bytes()) is not None and wanted > memory:
+            raise InputError(
+                f"{protocol.name}: {protocol.samples:,} samples and the {real:,} real ones beside them take "
+                f"{wanted / 1e9:,.1f} GB, and this machine has {memory / 1e9:,.1f} GB: take fewer"
+            )
 
     @property
     def largest(self) -> int:
@@ -194,6 +210,14 @@ class Measuring:
     def extract(self, features: str, samples: Samples) -> Seen:
         """Return what one of the features sees in samples."""
         return extract(self.features[features], samples, batch_size=CHUNK, device=self.device)
+
+
+def memory_bytes() -> int | None:
+    """Return how much memory this machine has, or ``None`` where it does not say."""
+    names = getattr(os, "sysconf_names", {})  # there is none on Windows
+    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= names.keys():
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _noting(call: Callable[[], dict[Protocol, Number]]) -> tuple[dict[Protocol, Number], list[str]]:

@@ -1,7 +1,7 @@
 """Which of the known modes do samples reach, and how well? Mixtures of Gaussians, and stacked digits."""
 
 from collections.abc import Callable
-from math import inf, lgamma, log, log1p
+from math import inf, lgamma, log, log1p, nan
 from typing import NamedTuple
 
 import torch
@@ -25,7 +25,7 @@ class ModeScores(NamedTuple):
         high_quality: the share of such samples, float64.
         reverse_kl: KL(q‖p) of the modes' shares among them to 1/K each, float64; infinite where there is none.
         std_ratio: ``[K]`` float64: the standard deviation of a mode's samples of high quality over the mode's own,
-            1 for a perfect sampler; 0 where there are fewer than two samples.
+            1 for a perfect sampler; NaN where there are fewer than two samples, so that none was measured.
         counts: ``[K]`` int64: how many samples of high quality each mode has.
     """
 
@@ -75,9 +75,8 @@ def mode_scores(samples: Tensor, modes: Tensor, std: float, *, radius: float = 3
     Convention:
         A perfect sampler does not score 100 % but 98.889 % in the plane, and not 0 but (K - 1)/2N in reverse KL: see
         ``ceilings``. ``std_ratio`` is of the samples within the radius, so that strays between modes do not enter;
-        modes that are too
-        wide are cut off there, and tell less (a disc filled evenly has 1.54). A mode with fewer than
-        two samples has a ratio of 0: no width. Float64.
+        modes that are too wide are cut off there, and tell less (a disc filled evenly has 1.54). A mode with fewer
+        than two samples has no width: its ratio is NaN, not 0, which is that of samples that coincide. Float64.
     Use when:
         The data's modes are known: toys.
     Paper:
@@ -114,7 +113,7 @@ def mode_scores(samples: Tensor, modes: Tensor, std: float, *, radius: float = 3
         modes=(counts > 0).sum(),
         high_quality=counts.sum().double() / len(samples),
         reverse_kl=_reverse_kl(counts, torch.full_like(squares, 1 / k)),
-        std_ratio=torch.where(counts > 1, variance.sqrt(), 0),
+        std_ratio=torch.where(counts > 1, variance.sqrt(), nan),
         counts=counts,
     )
 

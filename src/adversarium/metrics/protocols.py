@@ -82,21 +82,42 @@ def _split(name: str) -> Split:
 
 
 def _refusal(name: str, known: Sequence[str]) -> str:
-    """Return what is wrong with a name, the nearest valid one, and the choices for each part."""
-    lists = f"values: {', '.join(METRICS)}; features: {', '.join(known)}; splits: {', '.join(get_args(Split))}"
-    match = re.fullmatch(f"(?P<value>.+)_{_TAIL}", name) or re.fullmatch(f"(?P<value>.+?){_TAIL}", name)
+    """Return what is wrong with a name, the nearest valid one, and the choices for each part that is wrong."""
+    choices = {"value": list(METRICS), "features": list(known), "split": list(get_args(Split))}
+    if "," in name:
+        return f"protocol {name!r}: wanted one protocol only, {name.partition(',')[0].strip()} say"
+    match, wrong = _loosely(name), list(choices)
+    if (whole := _loosely(f"{name}_test")) and whole["features"].casefold() in map(str.casefold, known):
+        match, found = whole, ["no split at its end"]
+        wrong = [part for part in ("value", "features") if match[part] not in choices[part]]
+        found += [f"no {part} {match[part]!r}" for part in wrong]
+        wrong.append("split")
+    elif match is not None:
+        wrong = [part for part in choices if match[part] not in choices[part]]
+        found = [f"no {part} {match[part]!r}" for part in wrong] or ["no capital K for thousands"]
+    lists = "; ".join(f"{_PLURALS[part]}: {', '.join(choices[part])}" for part in wrong)
     if match is None:
         return f"protocol {name!r}: wanted VALUE, SAMPLES, _FEATURES and _SPLIT, fd10k_lenet_test say; {lists}"
-    parts = {"value": list(METRICS), "features": list(known), "split": list(get_args(Split))}
-    wrong = [f"no {part} {match[part]!r}" for part, choices in parts.items() if match[part] not in choices]
-    close = {part: _closest(match[part], choices) for part, choices in parts.items()}
+    close = {part: _closest(match[part], choices[part]) for part in choices}
     hint = ""
     if all(close.values()):
         gap = "_" if close["value"][-1].isdigit() else ""
-        nearest = f"{close['value']}{gap}{match['count']}{match['kilo']}_{close['features']}_{close['split']}"
+        count = match["count"] + match["kilo"].lower()
+        nearest = f"{close['value']}{gap}{count}_{close['features']}_{close['split']}"
         hint = f" (did you mean {nearest!r}?)"
-    return f"protocol {name!r}{hint}: there is {' and '.join(wrong)}; {lists}"
+    return "; ".join(filter(None, [f"protocol {name!r}{hint}: there is {' and '.join(found)}", lists]))
+
+
+_PLURALS = {"value": "values", "features": "features", "split": "splits"}
+
+
+def _loosely(name: str) -> re.Match[str] | None:
+    """Return the parts of a name, whatever they are."""
+    spaced = re.fullmatch(f"(?P<value>.+)_{_TAIL}", name, re.IGNORECASE)
+    return spaced or re.fullmatch(f"(?P<value>.+?){_TAIL}", name, re.IGNORECASE)
 
 
 def _closest(word: str, choices: Sequence[str]) -> str:
-    return next(iter(difflib.get_close_matches(word, choices, n=1, cutoff=0.4)), "")
+    """Return the nearest choice, upper and lower case alike, or an empty string."""
+    folded = {choice.casefold(): choice for choice in choices}
+    return next((folded[each] for each in difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.4)), "")

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from adversarium.errors import InputError
@@ -39,8 +40,9 @@ def _modes(sets: Sets) -> _Modes:
     if sets.density is None:
         raise InputError("density is missing: wanted the distribution whose modes are counted")
     found = mode_scores(sets.fake, sets.density.modes, sets.density.std)
-    reached = found.std_ratio[found.counts > 1]
-    return _Modes(found.modes, found.high_quality, found.reverse_kl, reached.sum() / max(len(reached), 1))
+    measured = found.std_ratio[found.counts > 1]  # it is NaN of the other modes, and the mean of none is NaN too
+    width = measured.mean() if len(measured) else torch.full_like(found.reverse_kl, torch.nan)
+    return _Modes(found.modes, found.high_quality, found.reverse_kl, width)
 
 
 def _mmd(sets: Sets) -> Estimate:
@@ -151,10 +153,10 @@ METRICS: dict[str, Metric] = {
         function=mode_scores,
         measure=_modes,
         field="std_ratio",
-        what="how wide the reached modes are, against their true width, on average",
+        what="how wide the modes with two samples or more are, against their true width, on average",
         better=1.0,
         reads="density",
-        least=1,
+        least=2,
     ),
 }
 """The metrics by name. A protocol's name begins with one: ``fd10k_lenet_test``."""

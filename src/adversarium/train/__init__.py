@@ -3,13 +3,8 @@
 from adversarium.config import TrainConfig
 from adversarium.train.diagnosis import diagnose_run
 from adversarium.train.ema import Ema, UniformAverage
-from adversarium.train.evaluation import (
-    Evaluation,
-    Evaluator,
-    default_protocols,
-    evaluate_run,
-    open_evaluation,
-)
+from adversarium.train.evaluation import Evaluation, default_protocols, open_evaluation
+from adversarium.train.evaluator import Evaluator
 from adversarium.train.loop import Run, StoppedError, resume, train
 from adversarium.train.objective import (
     CriticSide,
@@ -42,7 +37,6 @@ __all__ = [
     "critic_side",
     "default_protocols",
     "diagnose_run",
-    "evaluate_run",
     "game_of",
     "generator_side",
     "latent_parts",

@@ -2,141 +2,82 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adversarium.config import BUDGETS, DEFAULT_KIMG, FIELDS, TrainConfig, with_budget
-from adversarium.data import Codec, Latent, Source, Stream, default_share, open_stream, splits
+from adversarium.config import TrainConfig
+from adversarium.data import (
+    Codec,
+    Conditions,
+    Latent,
+    Source,
+    Stream,
+    default_share,
+    open_stream,
+    splits,
+)
 from adversarium.errors import InputError, lookup
 from adversarium.games import GAMES
-from adversarium.nets import NETWORKS, Family, parts_of
+from adversarium.nets import NETWORKS, parts_of
+from adversarium.nets.minibatch import MINIBATCH_LAYERS, couples_samples
 from adversarium.presets import PRESETS
 from adversarium.spec import make, written
+from adversarium.stabilisers import Augmentation, ReplayPool, packed_shape
 from adversarium.train.checkpoint import Checkpoint, restore_module
 from adversarium.train.ema import Ema, UniformAverage
-from adversarium.train.objective import modules_of
+from adversarium.train.feed import Feed
+from adversarium.train.freeze import freeze
 from adversarium.train.optimizers import (
     build_optimizer,
     clip_gradient_norm,
-    decay_kimg,
     optimizer_tensors,
     paced,
     restore_optimizer,
     set_progress,
     settings_of,
 )
-from adversarium.train.precision import resolve_device, resolve_precision
-from adversarium.train.rules import rule_of
+from adversarium.train.resolve import augmentation_of, conditions_for, known, method_of, prior_of
 from adversarium.train.step import Step
-from adversarium.types import Anneal, AnyPenalty, Objective, OptimizerSettings, Preset, Scheduled, Term
-
-_DEFAULT_NETWORKS = {
-    # kind of critic, images or vectors
-    ("score", True): "dcgan",
-    ("score", False): "vector-mlp",
-    ("autoencoder", True): "autoencoder",
-    ("autoencoder", False): "vector-autoencoder",
-}
+from adversarium.train.terms import with_terms
+from adversarium.types import Anneal, AnyPenalty, Condition, Objective, OptimizerSettings, Scheduled, Term
 
 
-def resolve(config: TrainConfig, codec: Codec) -> TrainConfig:
-    """Return the configuration with every ``None`` and ``auto`` replaced by what will be used.
-
-    Raises:
-        InputError: an unknown preset, network, device or game, a network that the preset excludes, a game that no
-            training can play, or options that do not go together.
-    """
-    preset = lookup("preset", config.preset, PRESETS)
-    network, kind = config.network, preset.objective.loss.critic_kind
-    if network == "auto":
-        network = _DEFAULT_NETWORKS[kind, codec.is_image]
-    family = lookup("network", network, NETWORKS)
-    if family.critic_kind != kind:
-        raise InputError(
-            f"network is {network!r}, whose critic is of kind {family.critic_kind!r}: {config.preset} wants one of "
-            f"kind {kind!r}, {_DEFAULT_NETWORKS[kind, codec.is_image]!r} say"
-        )
-    device = resolve_device(config.device)
-    _refuse_idle_options(config, preset)
-    if all(getattr(config, name) is None for name in BUDGETS):
-        config = with_budget(config, {"kimg": DEFAULT_KIMG})
-    config = dataclasses.replace(config, decay_kimg=decay_kimg(config))
-    critic, generator = settings_of(config, preset)
-    return dataclasses.replace(
-        config,
-        network=network,
-        width=config.width or family.width,
-        latent_dim=config.latent_dim or (64 if codec.is_image else max(2, min(64, codec.sample_shape[0]))),
-        critic_batch_norm=_batch_norm("critic", config.critic_batch_norm, preset, family),
-        generator_batch_norm=_batch_norm("generator", config.generator_batch_norm, preset, family),
-        game=written(rule_of(config, preset, (critic, generator))),
-        n_critic=None,  # the game says it
-        # what differs between the players, and what is annealed, stays the preset's
-        optimizer=_shared(critic.kind, generator.kind),
-        beta1=_shared(critic.beta1, generator.beta1),
-        beta2=None if "sgd" in (critic.kind, generator.kind) else _shared(critic.beta2, generator.beta2),
-        critic_learning_rate=_unannealed(critic.learning_rate, config),
-        generator_learning_rate=_unannealed(generator.learning_rate, config),
-        device=str(device),
-        precision=resolve_precision(config.precision, device, is_image=codec.is_image),
-    )
-
-
-def _unannealed(rate: Scheduled, config: TrainConfig) -> float | None:
-    """Return a constant learning rate, or the one that the configured decay begins at."""
-    if isinstance(rate, Anneal):
-        return rate.start if config.decay is not None else None
-    return rate
-
-
-def _shared(one: Any, other: Any) -> Any:
-    return one if one == other and not isinstance(one, Anneal) else None
-
-
-def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
-    objective = preset.objective
-    terms: list[Term[Any]] = [*objective.critic_terms, *objective.critic_latent_terms, *objective.generator_terms]
-    optimizers = (preset.critic_optimizer, preset.generator_optimizer)
-    scheduled = [
-        *(term.weight for term in terms),
-        *(value for optimizer in optimizers for value in (optimizer.learning_rate, optimizer.beta2)),
-    ]
-    for name in ("penalty_scale", "penalty_fraction"):
-        if getattr(config, name) != 1 and not terms:
-            raise InputError(f"{name} is {getattr(config, name)}, and {config.preset} has no penalty")
-    if config.average_from_kimg and config.average != "uniform":
-        raise InputError(f"average_from_kimg is {config.average_from_kimg}, and average is {config.average!r}")
-    if config.kimg is not None and 0 < config.kimg <= config.average_from_kimg:
-        raise InputError(f"average_from_kimg is {config.average_from_kimg}, and the run ends at {config.kimg} kimg")
-    for name in ("ema_half_life_kimg", "ema_rampup"):
-        if config.average != "ema" and getattr(config, name) != FIELDS[name].default:
-            raise InputError(f"{name} is {getattr(config, name)}, and average is {config.average!r}: it has none")
-    if config.anneal_kimg is not None and not any(isinstance(value, Anneal) for value in scheduled):
-        raise InputError(f"anneal_kimg is {config.anneal_kimg}, and {config.preset} anneals nothing")
-
-
-def _batch_norm(player: str, wanted: bool | None, preset: Preset, family: Family) -> bool:
-    excluded = "batch_norm" in (preset.critic_without if player == "critic" else preset.generator_without)
-    if wanted and excluded:
-        raise InputError(f"this preset's {player} must not contain batch norm: {preset.why_without}")
-    return family.batch_norm and not excluded if wanted is None else wanted
-
-
-def build_generator(config: TrainConfig, codec: Codec) -> nn.Module:
+def build_generator(config: TrainConfig, codec: Codec, condition: Condition | None = None) -> nn.Module:
     """Return a resolved configuration's generator with its initial weights."""
+    method = method_of(config)
+    asked = {"condition": condition} if method is not None and method.kinds else {}
     return lookup("network", config.network, NETWORKS).generator(
         codec.sample_shape,
-        config.latent_dim,
+        prior_of(config).dim,
         width=config.width,
         batch_norm=config.generator_batch_norm,
         rng=_rng(config.seed, "generator"),
+        **asked,
     )
 
 
-_OF_LATE = ("game", "optimizer")
+def build_critic(config: TrainConfig, codec: Codec, condition: Condition | None = None) -> nn.Module:
+    """Return a resolved configuration's critic with its initial weights, before what its preset does to them."""
+    rngs = {name: _rng(config.seed, name) for name in ("critic", "head")}
+
+    def plain(sample_shape: tuple[int, ...]) -> nn.Module:
+        critic = lookup("network", config.network, NETWORKS).critic(
+            sample_shape, width=config.width, batch_norm=config.critic_batch_norm, rng=rngs["critic"]
+        )
+        if config.minibatch is not None:
+            critic = make(config.minibatch, "minibatch layer", MINIBATCH_LAYERS)(critic, rngs["head"])
+        return critic
+
+    shape, method = packed_shape(codec.sample_shape, config.packing), method_of(config)
+    if method is not None:
+        return method.critic(plain, shape, condition, rng=rngs["head"])
+    return plain(shape)
+
+
+_OF_LATE = ("game", "optimizer", "conditional", "minibatch", "packing")
 """Options of a checkpoint's identity that older checkpoints do not name."""
 
 
@@ -153,6 +94,12 @@ class Training:
     latent: Latent
     penalty_rng: torch.Generator
     settings: tuple[OptimizerSettings, OptimizerSettings]
+    conditions: Conditions | None = None
+
+    @property
+    def feed(self) -> Feed:
+        """What its generator makes samples of."""
+        return Feed(self.latent.prior, self.conditions)
 
     @property
     def codec(self) -> Codec:
@@ -192,7 +139,7 @@ class Training:
                 **({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {}),
             },
             "data": {"stream": self.stream.state()},
-            **{f"objective.{name}": part.state_dict() for name, part in modules_of(self.step.objective).items()},
+            **{name: part.state_dict() for name, part in self.step.stateful().items()},
         }
         return {f"{part}.{name}": value for part, tensors in parts.items() for name, value in tensors.items()}
 
@@ -216,8 +163,8 @@ class Training:
             ("ema", self.average.module),
         ):
             restore_module(module, checkpoint.part(name), name, checkpoint.path)
-        for name, part in modules_of(self.step.objective).items():
-            restore_module(part, checkpoint.part(f"objective.{name}"), f"state of {name}", checkpoint.path)
+        for name, part in self.step.stateful().items():
+            restore_module(part, checkpoint.part(name), f"state of {name}", checkpoint.path)
         restore_optimizer(self.step.generator_optimizer, checkpoint.part("generator_optimizer"))
         restore_optimizer(self.step.critic_optimizer, checkpoint.part("critic_optimizer"))
         self.latent.rng.set_state(checkpoint.tensors["rng.latent"])
@@ -243,13 +190,10 @@ def build(config: TrainConfig, source: Source) -> Training:
         _try_compiling(device)
     # spectral normalisation draws its first vector from torch's global state
     torch.manual_seed(_seed(config.seed, "torch"))
-    generator = _placed(build_generator(config, codec), device)
-    critic = NETWORKS[config.network].critic(
-        codec.sample_shape,
-        width=config.width,
-        batch_norm=config.critic_batch_norm,
-        rng=_rng(config.seed, "critic"),
-    )
+    conditions = conditions_for(config, source)
+    condition = None if conditions is None else conditions.condition
+    generator = _placed(build_generator(config, codec, condition), device)
+    critic = build_critic(config, codec, condition)
     for constraint in preset.constraints:
         if constraint.when == "build":
             constraint.apply(critic)
@@ -266,28 +210,46 @@ def build(config: TrainConfig, source: Source) -> Training:
             raise InputError(f"{config.preset}'s {player} must not contain {part}: {preset.why_without}")
     data, held_out = splits(source, default_share(source) if config.hold_out is None else config.hold_out)
     stream = open_stream(data, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
-    latent = Latent(known(config.latent_dim), _seed(config.seed, "latent"), device)
+    latent = Latent(prior_of(config), _seed(config.seed, "latent"), device)
     penalty_rng = _rng(config.seed, "penalty")
+    augment = augmentation_of(config)
+    if augment is not None:
+        _try_augmenting(augment, codec)
+    freeze(config.freeze, critic=critic, generator=generator)
+
+    def real(n: int) -> Tensor | tuple[Tensor, Tensor]:
+        batch = stream.next(n)
+        if condition is None:
+            return batch.samples
+        return batch.samples, _dropped(condition, cast(Tensor, batch.condition), config.drop_condition, penalty_rng)
+
     settings = settings_of(config, preset)
     step = Step(
         generator=generator,
         critic=critic,
-        objective=_scaled(preset.objective, config),
+        objective=_objective(config),
         rule=make(known(config.game), "game", GAMES),
         critic_optimizer=build_optimizer(settings[0], critic.parameters()),
         generator_optimizer=build_optimizer(settings[1], generator.parameters()),
         constraints=tuple(each for each in preset.constraints if each.when == "step"),
-        real=lambda n: stream.next(n).samples,
+        real=real,
         latent=latent.next,
         rng=penalty_rng,
         batch_size=config.batch_size,
+        joint=False if couples_samples(critic) else None,
         precision=config.precision,
         compile=config.compile,
+        augment=augment,
+        packing=config.packing,
+        pool=None if config.replay_pool is None else ReplayPool(config.replay_pool),
+        top_k=_top_k(config),
     )
     if config.clip_gradient_norm is not None:  # after the step's own hooks, which measure the norm as it was
         clip_gradient_norm(step.critic_optimizer, config.clip_gradient_norm)
         clip_gradient_norm(step.generator_optimizer, config.clip_gradient_norm)
-    return Training(config, data, held_out, step, _average(config, generator), stream, latent, penalty_rng, settings)
+    return Training(
+        config, data, held_out, step, _average(config, generator), stream, latent, penalty_rng, settings, conditions
+    )
 
 
 def _average(config: TrainConfig, generator: nn.Module) -> Ema | UniformAverage:
@@ -315,6 +277,40 @@ def _placed(network: nn.Module, device: torch.device) -> nn.Module:
     return placed
 
 
+def _dropped(condition: Condition, values: Tensor, share: float, rng: torch.Generator) -> Tensor:
+    """Return the values with a random share of them asking for nothing."""
+    if share == 0:
+        return values
+    drop = (torch.rand(len(values), generator=rng) < share).to(values.device)
+    nothing = condition.nothing(len(values), values.device)
+    return torch.where(drop if values.ndim == 1 else drop[:, None], nothing, values)
+
+
+def _try_augmenting(augment: Augmentation, codec: Codec) -> None:
+    """Let an augmentation refuse samples that it cannot change before a run begins."""
+    samples, rng = torch.zeros(2, *codec.sample_shape), torch.Generator().manual_seed(0)
+    augment.fake(samples, rng)
+    augment.real(samples, samples, rng)
+
+
+def _top_k(config: TrainConfig) -> Scheduled:
+    if config.top_k_kimg is None:
+        return config.top_k
+    return Anneal(1.0, config.top_k, over_images=config.top_k_kimg * 1000, shape="linear")
+
+
+def _objective(config: TrainConfig) -> Objective:
+    """Return what a configuration's players minimise."""
+    objective = _scaled(PRESETS[config.preset].objective, config)
+    method = method_of(config)
+    if method is not None:
+        slots = ("critic_terms", "critic_latent_terms", "generator_terms", "generator_sample_terms")
+        objective = dataclasses.replace(
+            objective, **{slot: getattr(objective, slot) + getattr(method, slot) for slot in slots}
+        )
+    return with_terms(objective, config.terms)
+
+
 def _scaled(objective: Objective, config: TrainConfig) -> Objective:
     """Return the objective with the configured scale, pace and fraction of its penalties."""
     factor = config.penalty_scale
@@ -339,22 +335,8 @@ def _scaled(objective: Objective, config: TrainConfig) -> Objective:
     )
 
 
-Known = TypeVar("Known", int, str)
-
-
-def known(value: Known | None) -> Known:
-    """Return an option that :func:`resolve` has filled in.
-
-    Raises:
-        InputError: the configuration was not resolved.
-    """
-    if value is None:
-        raise InputError("the configuration is not resolved: an option that the networks need is None")
-    return value
-
-
 # Each random stream has its own number, so that one more draw in one does not shift the others.
-_STREAMS = ("generator", "critic", "data", "latent", "penalty", "torch")
+_STREAMS = ("generator", "critic", "data", "latent", "penalty", "torch", "head")
 
 
 def _seed(seed: int, stream: str) -> int:

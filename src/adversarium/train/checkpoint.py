@@ -119,6 +119,8 @@ def load_newest(folder: Path) -> tuple[Checkpoint, list[str]]:
             raise
         except InputError as error:
             problems.append(str(error))
+    if not problems:
+        problems.append("none is written yet: a run in training writes its first after --checkpoint-every-seconds")
     raise InputError("\n".join([f"{folder}: no usable checkpoint", *problems]))
 
 
@@ -151,7 +153,9 @@ def restore_module(module: nn.Module, tensors: dict[str, Tensor], what: str, pat
         if name not in tensors or name not in own:
             where = "the checkpoint" if name not in tensors else "the network"
             raise InputError(f"{path}: holds another {what}: {name!r} is not in {where}")
-        if own[name].shape != tensors[name].shape:
+        # a buffer without elements is a state that is yet to come, and takes the shape that it is given
+        empty = 0 in (own[name].numel(), tensors[name].numel())
+        if own[name].shape != tensors[name].shape and not empty:
             raise InputError(
                 f"{path}: holds another {what}: {name!r} has shape {list(tensors[name].shape)}, "
                 f"and the network's has {list(own[name].shape)}"

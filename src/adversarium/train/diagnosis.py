@@ -17,10 +17,11 @@ from adversarium.diagnostics.finding import Circumstances, Record
 from adversarium.diagnostics.report import Diagnosis
 from adversarium.errors import InputError, lookup
 from adversarium.presets import PRESETS
-from adversarium.train.build import build, resolve
+from adversarium.train.build import build
 from adversarium.train.checkpoint import load_newest, newest_first
 from adversarium.train.folder import RunFolder
 from adversarium.train.precision import resolve_device
+from adversarium.train.resolve import resolve
 from adversarium.train.watch import Watch
 
 
@@ -136,7 +137,7 @@ def _probed(
         for problem in problems:
             note(f"{problem}; using {found.path.name}")
         config = dataclasses.replace(config, device=device, compile=False, diagnose_every_steps=1)
-        config = resolve(config, folder.codec())
+        config = resolve(config, folder.codec(), folder.condition())
         where = torch.device(config.device)
         # both move torch's global streams
         with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):

@@ -1,4 +1,4 @@
-"""Evaluating a run: its generator's samples measured by protocols, after training and on the way."""
+"""Evaluating a run: its generator's samples measured by protocols."""
 
 import dataclasses
 import math
@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
-from adversarium.data import Codec, Source, open_data, splits
-from adversarium.errors import InputError, require
+from adversarium.data import Source, conditions_of, open_data, splits
+from adversarium.errors import require
 from adversarium.features import Features
 from adversarium.metrics.cost import estimate_cost
 from adversarium.metrics.measurement import Measurement, OnProgress, measure
-from adversarium.metrics.measuring import Draw, Measuring
+from adversarium.metrics.measuring import Measuring
 from adversarium.metrics.protocols import Protocol, Split
 from adversarium.metrics.references import References
+from adversarium.train.evaluator import drawing
 from adversarium.train.folder import RunFolder
-from adversarium.train.sample import TrainedGenerator, draw_samples, load_generator
+from adversarium.train.sample import TrainedGenerator, load_generator
 
 SAMPLES = 2500
 """Generated samples in a draw of the default protocols."""
@@ -63,7 +63,7 @@ class Evaluation:
         """
         started = time.perf_counter()
         trained = self.trained
-        draw = drawing(trained.module, trained.codec, trained.latent_dim)
+        draw = drawing(trained.module, trained.codec, trained.feed)
         found = measure(self.measuring, draw, on_progress=on_progress)
         return dataclasses.replace(self, measurements=tuple(found), seconds=time.perf_counter() - started)
 
@@ -138,6 +138,9 @@ def open_evaluation(
     if source is None:
         source = open_data(config.data, size=config.size, progress=on_decode)
     folder.check_data(source)
+    if trained.feed.conditions is not None:  # vectors are in the data alone
+        feed = dataclasses.replace(trained.feed, conditions=conditions_of(source))
+        trained = dataclasses.replace(trained, feed=feed)
     references = References(*splits(source, config.hold_out or 0.0))
     measuring = Measuring(
         default_protocols(references) if protocols is None else protocols,
@@ -147,7 +150,7 @@ def open_evaluation(
         weights=weights,
         device=trained.device,
     )
-    cost = estimate_cost(measuring, drawing(trained.module, trained.codec, trained.latent_dim))
+    cost = estimate_cost(measuring, drawing(trained.module, trained.codec, trained.feed))
     return Evaluation(
         run=path,
         trained=trained,
@@ -157,34 +160,6 @@ def open_evaluation(
         repeats=repeats,
         estimated_seconds=cost.once + repeats * cost.draw,
     )
-
-
-def evaluate_run(
-    path: Path,
-    protocols: Sequence[str] | None = None,
-    *,
-    repeats: int = 5,
-    average: bool = True,
-    checkpoint: Path | None = None,
-    source: Source | None = None,
-    device: str = "auto",
-    features: Mapping[str, Features] | None = None,
-    weights: Mapping[str, Path] | None = None,
-    on_progress: OnProgress = lambda done, total, what: None,
-) -> Evaluation:
-    """Measure a run's generator by protocols; the arguments and errors are those of :func:`open_evaluation`."""
-    opened = open_evaluation(
-        path,
-        protocols,
-        repeats=repeats,
-        average=average,
-        checkpoint=checkpoint,
-        source=source,
-        device=device,
-        features=features,
-        weights=weights,
-    )
-    return opened.measured(on_progress=on_progress)
 
 
 def default_protocols(references: References) -> list[str]:
@@ -223,97 +198,6 @@ def default_protocols(references: References) -> list[str]:
 
 def _name(value: str, samples: int, features: str, split: Split) -> str:
     return Protocol(value=value, samples=samples, features=features, split=split).name
-
-
-def drawing(module: nn.Module, codec: Codec, latent_dim: int) -> Draw:
-    """Return what draws samples of a generator, decoded.
-
-    It raises :class:`InputError` where the generator returns NaN or infinity: bytes have no way to say so.
-    """
-    checked = _Finite(module)
-    return lambda n, seed: draw_samples(checked, codec, latent_dim, n, seed)
-
-
-class _Finite(nn.Module):
-    """A generator that says so when it has left the finite numbers."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-        self.training = module.training
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Return its samples."""
-        samples: Tensor = self.module(codes)
-        if not samples.isfinite().all():
-            raise InputError("the generator returns NaN or infinity: its samples cannot be measured")
-        return samples
-
-
-class Evaluator:
-    """One protocol, to measure a generator by while it trains: a single draw, of the same codes every time.
-
-    Making it opens the features, and computes the real samples' rows and the floor.
-
-    Args:
-        protocol: what to measure.
-        references: the real samples.
-        codec: what a sample is.
-        latent_dim: numbers in a code.
-        generator: the generator as it is before training, to time it.
-        features: the caller's own, by name.
-        weights: files of features that need one, by the features' name.
-        device: where features and the metric are computed.
-
-    Attributes:
-        protocol: what it measures.
-        seconds: about what each measurement costs, from timing parts of one.
-        floor: the same number of real samples; ``None`` where there are too few.
-
-    Raises:
-        InputError: as :class:`~adversarium.metrics.Measuring`.
-    """
-
-    def __init__(
-        self,
-        protocol: str,
-        references: References,
-        codec: Codec,
-        latent_dim: int,
-        generator: nn.Module,
-        *,
-        features: Mapping[str, Features] | None = None,
-        weights: Mapping[str, Path] | None = None,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        self._measuring = Measuring(
-            [protocol], references, repeats=1, features=features, weights=weights, device=device
-        )
-        (self.protocol,) = self._measuring.protocols
-        self._codec, self._latent_dim = codec, latent_dim
-        self.seconds = estimate_cost(self._measuring, drawing(generator, codec, latent_dim)).draw
-        floor = self._measuring.floor([self.protocol])[self.protocol].values
-        self.floor = floor[0] if floor else None
-
-    def measure(self, generator: nn.Module) -> Measurement:
-        """Return the protocol's number for the generator as it is now, which is left in the mode it was in.
-
-        Raises:
-            InputError: its samples cannot be measured (NaN, say).
-        """
-        (found,) = measure(self._measuring, drawing(generator, self._codec, self._latent_dim))
-        return found
-
-    def is_better(self, new: float, best: float | None) -> bool:
-        """Return whether a number is better than the best so far (``None``: there is none); NaN never is."""
-        if not math.isfinite(new):
-            return False
-        if best is None or not math.isfinite(best):
-            return True
-        better = self.protocol.metric.better
-        if not isinstance(better, str):
-            return abs(new - better) < abs(best - better)
-        return new < best if better == "lower" else new > best
 
 
 def written(value: float, error: float | None) -> str:

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from adversarium.data import Density
 from adversarium.features import Seen
+from adversarium.metrics.modes import mode_scores
 from adversarium.metrics.neighbours import nearest_neighbours
 from adversarium.metrics.protocols import seed_of
-from adversarium.train.evaluation import Evaluation, drawing, written
-from adversarium.train.pictures import FAKE, REAL
+from adversarium.train.evaluation import Evaluation, written
+from adversarium.train.evaluator import drawing
+from adversarium.train.pictures import FAKE, REAL, placed
 from adversarium.train.sample import generate
 
 SEARCHED = 10_000
@@ -24,6 +26,7 @@ SHOWN = 1000
 """Points of a side in a scatter."""
 
 _ROWS, _COLUMNS, _NEIGHBOURS = 8, 10, 6
+_LABEL = 18  # points from a mode to its number
 _HISTOGRAMS = 4
 
 
@@ -37,7 +40,7 @@ def evaluation_figure(evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(15, 10), layout="constrained")
     figure.suptitle(_title(evaluation), fontsize=11)
     trained = evaluation.trained
-    draw = drawing(trained.module, trained.codec, trained.latent_dim)
+    draw = drawing(trained.module, trained.codec, trained.feed)
     made = draw(evaluation.measuring.largest, seed_of("codes", 0))
     if trained.codec.is_image:
         _images(figure, evaluation, np.asarray(made))
@@ -52,7 +55,7 @@ def _title(evaluation: Evaluation) -> str:
     lines = [f"{evaluation.run}, {which} after {trained.images / 1000:g} kimg"]
     for each in evaluation.measurements[:2]:
         floor = "none" if each.floor is None else written(each.floor, each.floor_standard_error)
-        lines.append(f"{each.protocol.name} = {written(each.mean, each.standard_error)} (real samples: {floor})")
+        lines.append(f"{each.protocol.name} = {written(each.mean, each.told_error)} (real samples: {floor})")
     return "\n".join(lines)
 
 
@@ -82,10 +85,12 @@ def _images(figure: Figure, evaluation: Evaluation, made: npt.NDArray[np.uint8])
     axes = _panel(middle, f"a sample (left), and the nearest of {len(pool.rows):,} training samples ({searched})")
     axes.imshow(sheet(rows.reshape(-1, *near.shape[1:]), rows.shape[1], after_first=True))
 
-    codes = interpolations(evaluation.trained.latent_dim, _ROWS, _COLUMNS)
-    between = generate(evaluation.trained.module, evaluation.trained.codec, codes)
+    feed = evaluation.trained.feed
+    # as many columns as rows: as large as the samples beside it
+    codes = interpolations(feed.prior.noise, _ROWS, _ROWS)
+    between = generate(evaluation.trained.module, evaluation.trained.codec, *feed.extended(codes, _ROWS))
     axes = _panel(right, "from one code to another, on the sphere")
-    axes.imshow(sheet(between, _COLUMNS))
+    axes.imshow(sheet(between, _ROWS))
 
     embedded = classified or next((name for name in measuring.features if name != "raw"), searched)
     if classified is None:
@@ -178,9 +183,20 @@ def _scatter(
         axes.scatter(points[:, 0], points[:, 1], s=7, alpha=0.5, linewidths=0, color=colour, label=who)
     if density is not None:
         modes = density.modes.numpy()
+        outwards = _outwards(modes[:, :2])
         axes.scatter(modes[:, 0], modes[:, 1], s=40, marker="x", linewidths=1, color="#222222", label="modes")
-        for number, (x, y) in enumerate(modes[:, :2]):
-            axes.annotate(str(number), (x, y), (6, 6), textcoords="offset points", size=8, color="#222222")
+        for number, (place, offset) in enumerate(zip(modes[:, :2], outwards, strict=True)):
+            axes.annotate(
+                str(number),
+                place,
+                _LABEL * offset,
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                size=8,
+                color="#222222",
+                bbox={"boxstyle": "circle,pad=0.1", "color": "white", "alpha": 0.7},
+            )
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("column 0")
     axes.set_ylabel("column 1")
@@ -188,10 +204,21 @@ def _scatter(
     _tidy(axes, legend=False)
 
 
+def _outwards(modes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return unit vectors away from the middle of the modes, where samples are few; of one in the middle, upwards."""
+    away = modes - modes.mean(0)
+    length = np.linalg.norm(away, axis=1)
+    unit: npt.NDArray[np.float64] = np.zeros_like(away)
+    unit[:, 1] = 1.0
+    off = length > 1e-3 * max(float(length.max()), 1e-6)
+    unit[off] = away[off] / length[off, None]
+    return unit
+
+
 def _paths(axes: Axes, evaluation: Evaluation) -> None:
     trained, steps = evaluation.trained, 60
-    codes = interpolations(trained.latent_dim, _ROWS, steps)
-    paths = generate(trained.module, trained.codec, codes).reshape(_ROWS, steps, -1)
+    codes = interpolations(trained.feed.prior.noise, _ROWS, steps)
+    paths = generate(trained.module, trained.codec, *trained.feed.extended(codes, _ROWS)).reshape(_ROWS, steps, -1)
     for path in paths:
         axes.plot(path[:, 0], path[:, 1], color="#2a6f97", linewidth=0.9, alpha=0.8)
 
@@ -202,6 +229,7 @@ def _histogram(axes: Axes, real: npt.NDArray[np.float32], made: npt.NDArray[np.f
     bins = np.linspace(low, high, 81)
     for points, colour, who in ((real, REAL, "real"), (made, FAKE, "generated")):
         axes.hist(points[:, column], bins=bins.tolist(), density=True, alpha=0.6, color=colour, label=who)
+    axes.set_ylim(0, 1.2 * axes.get_ylim()[1])  # room for the legend
     axes.set_title(f"column {column}", fontsize=9)
     axes.set_ylabel("density")
     _tidy(axes)
@@ -209,18 +237,17 @@ def _histogram(axes: Axes, real: npt.NDArray[np.float32], made: npt.NDArray[np.f
 
 def _mode_shares(axes: Axes, made: npt.NDArray[np.float32], density: Density) -> None:
     count = len(density.modes)
-    squared = torch.cdist(torch.from_numpy(made).double(), density.modes).square()
-    distance, nearest = squared.min(1)
-    near = (distance.sqrt() <= 3 * density.std).numpy()
-    place = np.arange(count)
-    shares = np.bincount(nearest.numpy()[near], minlength=count) / len(made)
-    axes.bar(place, 100 * shares, color=FAKE, label="generated, within 3 std of the mode")
+    found = mode_scores(torch.from_numpy(made), density.modes, density.std)
+    shares = found.counts.numpy() / len(made)
+    axes.bar(np.arange(count), 100 * shares, color=FAKE, label="generated, within 3 std of the mode")
     axes.axhline(100 / count, color="#222222", linewidth=0.9, linestyle="--", label="an equal share")
+    axes.set_ylim(0, 1.45 * max(100 * float(shares.max()), 100 / count))  # room for the legend above all that is drawn
     axes.set_xlabel("mode")
     axes.set_ylabel("share of the samples, %")
-    stray = 100 * (1 - near.mean())
+    stray = 100 * (1 - float(found.high_quality))
     axes.set_title(f"shares of the {count} modes; {stray:.1f} % of the samples are near none", fontsize=9)
-    _tidy(axes)
+    _tidy(axes, legend=False)
+    axes.legend(loc="upper right", ncols=2, fontsize=8, frameon=False)
 
 
 def interpolations(latent_dim: int, rows: int, columns: int) -> Tensor:
@@ -241,18 +268,9 @@ def interpolations(latent_dim: int, rows: int, columns: int) -> Tensor:
 def sheet(images: npt.NDArray[np.uint8], columns: int, *, after_first: bool = False) -> npt.NDArray[np.uint8]:
     """Return images ``[N, C, H, W]`` on one sheet ``[H', W', 3]``, row by row, with a gap after the first column."""
     images = images if images.shape[1] in (1, 3) else images[:, :1]
-    count, _, height, width = images.shape
-    padding = max(1, height // 28)
-    gap = 3 * padding if after_first else 0
-    rows = -(-count // columns)
-    whole = np.full(
-        (rows * (height + padding) + padding, columns * (width + padding) + padding + gap, 3), 255, dtype=np.uint8
-    )
-    for index, image in enumerate(images):
-        top = padding + index // columns * (height + padding)
-        left = padding + index % columns * (width + padding) + (gap if index % columns else 0)
-        whole[top : top + height, left : left + width] = image.transpose(1, 2, 0)
-    return whole
+    padding = max(1, images.shape[2] // 28)
+    whole = placed(images, columns, padding, gap=3 * padding if after_first else 0)
+    return np.broadcast_to(whole, (*whole.shape[:2], 3))
 
 
 def _reference(evaluation: Evaluation, features: str) -> Seen:
@@ -271,6 +289,7 @@ def _panel(figure: SubFigure, title: str) -> Axes:
     axes: Axes = figure.subplots(1, 1)
     axes.set_title(title, fontsize=9)
     axes.set_axis_off()
+    axes.set_anchor("N")  # sheets of unequal shape begin at one height
     return axes
 
 

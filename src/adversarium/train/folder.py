@@ -34,9 +34,11 @@ import torch
 
 import adversarium
 from adversarium.config import TrainConfig, from_mapping, read_config
-from adversarium.data import ArraySource, Codec, Source
+from adversarium.data import ArraySource, Codec, Conditions, Source
 from adversarium.errors import InputError
 from adversarium.files import atomic_write
+from adversarium.train.resolve import conditions_for
+from adversarium.types import Condition
 
 
 class RunFolder:
@@ -62,13 +64,16 @@ class RunFolder:
         # filled under another name, then renamed: whoever kills us finds a whole beginning or none
         hidden = cls(path.with_name(f".{path.name}.{os.getpid()}.part"))
         circumstances, identity = _circumstances(config, source), data_identity(source)
+        conditions = conditions_for(config, source)
+        condition = None if conditions is None else conditions.as_dict()
         try:
             hidden.samples.mkdir(parents=True)
             hidden.checkpoints.mkdir()
             hidden.write_config(dataclasses.replace(config, out=str(path)))
             _write_json(hidden.path / "run.json", circumstances)
             _write_json(
-                hidden.path / "data.json", {"name": source.name, **dataclasses.asdict(source.codec), **identity}
+                hidden.path / "data.json",
+                {"name": source.name, **dataclasses.asdict(source.codec), **identity, "condition": condition},
             )
             hidden.path.replace(path)
         except OSError as error:
@@ -110,6 +115,25 @@ class RunFolder:
             InputError: ``data.json`` is missing or damaged.
         """
         return self._data()[0]
+
+    def conditions(self) -> Conditions | None:
+        """Return what the run's generator can be asked for, or ``None`` of an unconditional one.
+
+        Raises:
+            InputError: ``data.json`` is missing or damaged.
+        """
+        path = self.path / "data.json"
+        try:
+            # a run that says nothing of it is older than conditions
+            found = json.loads(path.read_text(encoding="utf-8")).get("condition")
+            return None if found is None else Conditions.from_dict(found)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from None
+
+    def condition(self) -> Condition | None:
+        """Return what kind of condition that is."""
+        found = self.conditions()
+        return None if found is None else found.condition
 
     def check_data(self, source: Source) -> None:
         """Refuse data that are not those the run was begun with.
@@ -258,6 +282,8 @@ def data_identity(source: Source) -> dict[str, Any]:
     total.update(source.take(source.spread(1000)).data)
     if (labels := source.labels_of(np.arange(len(source)))) is not None:
         total.update(np.ascontiguousarray(labels).data)
+    if (conditions := source.conditions_of(source.spread(1000))) is not None:
+        total.update(conditions.data)
     test = None if source.test is None else data_identity(source.test)
     return {"count": len(source), "sha256": total.hexdigest(), "test": test}
 

@@ -8,19 +8,18 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from adversarium.config import TrainConfig, with_budget
-from adversarium.data import DATASETS, ArraySource, Source, default_share, open_data
+from adversarium.data import DATASETS, Source, default_share, open_data
+from adversarium.data.source import some_of
 from adversarium.errors import InputError
 from adversarium.files import remove_leftovers, sync_file
 from adversarium.train import checkpoint, pictures
-from adversarium.train.build import Training, build, known, resolve
+from adversarium.train.build import Training, build
 from adversarium.train.folder import RunFolder, refuse_used
-from adversarium.train.sample import generate, sheet_codes
+from adversarium.train.resolve import conditions_for, resolve
+from adversarium.train.sample import generate
 from adversarium.train.step import NonFiniteError
+from adversarium.train.transfer import begin_with, like_run
 from adversarium.train.watch import Quality, Watch
 from adversarium.train.writers import Observer, Record, jsonl, summary_writer_class, tensorboard
 
@@ -43,6 +42,7 @@ class Run:
         signal: the number of the signal that ended it early, or ``None``.
         best: the best checkpoint by the run's protocol, where it has one.
         exhausted: whether it ended before its budget was spent because it had not improved.
+        quality: what was measured on the way, in a sentence or two; empty where nothing was.
     """
 
     path: Path
@@ -51,6 +51,7 @@ class Run:
     signal: int | None
     best: Path | None = None
     exhausted: bool = False
+    quality: str = ""
 
 
 @dataclass
@@ -91,12 +92,17 @@ def train(
         source = open_data(config.data, size=config.size, progress=on_decode)
         if config.data not in DATASETS:  # the run can be resumed from any folder
             config = replace(config, data=str(Path(config.data).expanduser().resolve()))
-    config = resolve(config, source.codec)
+    if config.from_run is not None:
+        config = like_run(config)
+    conditions = conditions_for(config, source)
+    config = resolve(config, source.codec, None if conditions is None else conditions.condition)
     if config.hold_out is None:
         config = replace(config, hold_out=default_share(source))
     if config.tensorboard:
         summary_writer_class()
     training = build(config, source)
+    if config.from_run is not None:
+        begin_with(training, Path(config.from_run), tell)
     quality = Quality(training, [], tell=tell) if config.evaluate is not None else None
     folder = RunFolder.begin(config, source)
     with folder.lock():
@@ -145,7 +151,7 @@ def resume(
         config = replace(config, device=device)
     if patience is not None:
         config = replace(config, patience=patience)
-    config = resolve(config, folder.codec())
+    config = resolve(config, folder.codec(), folder.condition())
     with folder.lock():
         remove_leftovers(folder.path)
         source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
@@ -212,6 +218,7 @@ def _run(
         signal=caught[0] if caught and not complete and not exhausted else None,
         best=best[0] if best else None,
         exhausted=exhausted,
+        quality="" if quality is None else quality.summary,
     )
 
 
@@ -226,7 +233,7 @@ def _loop(
 ) -> None:
     config, step = training.config, training.step
     watch = Watch(training, records)
-    codes = sheet_codes(known(config.latent_dim), config.seed, is_image=training.codec.is_image)
+    codes = training.feed.sheet(config.seed, is_image=training.codec.is_image)
     last_save, last_log = time.monotonic(), (time.monotonic(), position.images)
     progress = _progress(config, step.steps, position)
 
@@ -250,11 +257,11 @@ def _loop(
         )
 
     def draw(path: Path) -> None:
-        made = generate(training.average.module, training.codec, codes)
+        made = generate(training.average.module, training.codec, *codes)
         if training.codec.is_image:
             pictures.write_image(path, pictures.grid_of(made))
         else:
-            pictures.write_scatter(path, made, _some(training.data, len(made)))
+            pictures.write_scatter(path, made, some_of(training.data, len(made), seed=0).float().numpy())
 
     ended = progress >= 1.0 or (quality is not None and quality.exhausted)
     mark = time.monotonic()
@@ -307,7 +314,13 @@ def _loop(
         mark = time.monotonic()  # reports, checkpoints and pictures are not training
     if records:
         draw(folder.path / "samples.png")
-        pictures.write_curves(folder.path / "curves.png", records, f"{config.preset} on {config.data}")
+        pictures.write_curves(
+            folder.path / "curves.png",
+            records,
+            f"{config.preset} on {config.data}",
+            measured=None if quality is None else quality.name,
+            floor=None if quality is None else quality.floor,
+        )
 
 
 def _progress(config: TrainConfig, steps: int, position: _Position) -> float:
@@ -331,13 +344,6 @@ def _tick(position: _Position, mark: float) -> float:
     now = time.monotonic()
     position.seconds += now - mark
     return now
-
-
-def _some(source: Source, n: int) -> npt.NDArray[np.float32]:
-    """Return samples from all over the data for a picture, without moving the training's stream."""
-    if isinstance(source, ArraySource):
-        return source.take(source.spread(n)).astype(np.float32)
-    return source.sample(n, torch.Generator().manual_seed(0)).numpy()
 
 
 @contextmanager

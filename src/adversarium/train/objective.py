@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from adversarium.nets.conditional import Conditioned
 from adversarium.penalties import (
     FromScores,
     GradientPenalty,
@@ -17,6 +18,7 @@ from adversarium.penalties import (
     at_real,
     check_samples,
     on_whole,
+    per_sample,
     random_rows,
     refuse_batch_norm,
     rows_of,
@@ -25,6 +27,7 @@ from adversarium.penalties import (
     wide,
 )
 from adversarium.penalties import attached as attach
+from adversarium.stabilisers import top_k
 from adversarium.types import AnyPenalty, Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
 
 
@@ -87,6 +90,7 @@ def critic_side(
     images: int = 0,
     joint: bool = True,
     attached: bool = False,
+    condition: Tensor | None = None,
 ) -> CriticSide:
     """Evaluate loss and penalties on a batch.
 
@@ -105,6 +109,8 @@ def critic_side(
             statistics. Samples with slopes and those without take two passes: spectral normalisation in training
             mode, which moves its estimate at each pass, then sees slightly different weights.
         attached: keep the graph of the fake samples, to differentiate across the players.
+        condition: what the i-th real and the i-th fake sample are of, for a conditional critic. A point between them
+            is of the same.
     """
     return _critic_side(
         _evaluate,
@@ -118,6 +124,7 @@ def critic_side(
         images=images,
         joint=joint,
         attached=attached,
+        condition=condition,
     )
 
 
@@ -138,11 +145,19 @@ def compiled_critic_side(**options: Any) -> Callable[..., CriticSide]:
     evaluate = types.FunctionType(_evaluate.__code__.replace(), _evaluate.__globals__)
     compiled = torch.compile(evaluate, fullgraph=True, **options)
 
-    def limited(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: _Slopes, joint: bool) -> Evaluated:
+    def limited(
+        loss: Loss,
+        critic: Critic,
+        real: Tensor,
+        fake: Tensor,
+        slopes: _Slopes,
+        joint: bool,
+        condition: Tensor | None,
+    ) -> Evaluated:
         if slopes.shared or slopes.placed:  # a compiled slope cannot look
             refuse_batch_norm(critic)
         with torch._dynamo.config.patch(recompile_limit=64):
-            found: Evaluated = compiled(loss, critic, real, fake, slopes, joint)
+            found: Evaluated = compiled(loss, critic, real, fake, slopes, joint, condition)
         return found
 
     return partial(_critic_side, limited, "functional")
@@ -161,6 +176,7 @@ def _critic_side(
     images: int = 0,
     joint: bool = True,
     attached: bool = False,
+    condition: Tensor | None = None,
 ) -> CriticSide:
     terms = due(objective.critic_terms, step)
     check_samples(real, "real")
@@ -171,15 +187,18 @@ def _critic_side(
         # the first rows are then a random share, whatever the order of the data
         order = random_rows(len(real), real, fake, rng)
         real, fake = real[order], fake[order]
+        condition = None if condition is None else condition[order]
     slopes, shared, placed = _plan(terms, real, fake, rng, method, attached)
-    loss, real_scores, fake_scores, at_shared, at_placed = evaluate(objective.loss, critic, real, fake, slopes, joint)
+    loss, real_scores, fake_scores, at_shared, at_placed = evaluate(
+        objective.loss, critic, real, fake, slopes, joint, condition
+    )
     means = {**dict(zip(shared, at_shared, strict=True)), **dict(zip(placed, at_placed, strict=True))}
     parts = {"loss": loss}
     for term in terms:
         mean = means.get(term.name)
         if mean is None:
             rows = _rows(term, real)
-            seen = (critic, real[:rows], fake[:rows], rng)
+            seen = (bound(critic, _first(condition, rows)), real[:rows], fake[:rows], rng)
             if isinstance(term.penalty, FromScores):
                 values = term.penalty.from_scores(*seen, real_scores[:rows], fake_scores[:rows])
             else:
@@ -204,23 +223,51 @@ def generator_side(
     step: int = 0,
     images: int = 0,
     attached: bool = False,
+    shown: Tensor | None = None,
+    share: float = 1.0,
+    condition: Tensor | None = None,
+    single: Critic | None = None,
 ) -> dict[str, Tensor]:
     """Return the generator's loss and the terms that are due, as weighted means; their sum is what it minimises.
 
     The real scores are computed only for a loss that reads them, and with a graph (to the critic's weights) only if
-    ``attached``. ``generator`` and ``codes`` (``fake`` is what it made of them) are needed where the objective has
-    generator terms.
+    ``attached``. ``real`` is needed for such a loss and for ``generator_sample_terms``. ``generator`` and ``codes``
+    (``fake`` is what it made of them) are needed where the objective has ``generator_terms``. ``shown`` is what the
+    critic sees of ``fake``, where that is not the same (augmented, packed). Of the loss's values only those of the
+    ``share`` of samples that score highest count, see :func:`~adversarium.stabilisers.top_k`. ``condition`` is what
+    the samples are of, where the networks are conditional. ``single`` is the critic of single samples that
+    ``generator_terms`` see, where ``critic`` wants packs.
     """
+    shown = fake if shown is None else shown
+    whole = bound(critic, condition)
     real_scores = None
     if objective.loss.generator_needs_real:
         assert real is not None
         with torch.set_grad_enabled(attached):
-            real_scores = wide(critic(real))
-    parts = {"loss": objective.loss.generator(real_scores, wide(critic(fake))).mean()}
+            real_scores = wide(whole(real))
+    scores = wide(whole(shown))
+    values = objective.loss.generator(real_scores, scores)
+    parts = {"loss": (values if share == 1 else top_k(per_sample(values), scores, share)).mean()}
+    for term in due(objective.generator_sample_terms, step):
+        assert real is not None
+        rows = _rows(term, shown)
+        penalty = attach(term.penalty)  # the plain one would cut the graph that is wanted here
+        one = bound(critic, _first(condition, rows))
+        parts[term.name] = penalty(one, real[:rows], shown[:rows], rng).mean() * weight_of(term, images)
     if objective.generator_terms:
         assert generator is not None
         assert codes is not None
-        parts |= latent_parts(objective.generator_terms, generator, critic, codes, fake, rng, step=step, images=images)
+        parts |= latent_parts(
+            objective.generator_terms,
+            generator,
+            critic if single is None else single,
+            codes,
+            fake,
+            rng,
+            step=step,
+            images=images,
+            condition=condition,
+        )
     return parts
 
 
@@ -234,14 +281,35 @@ def latent_parts(
     *,
     step: int,
     images: int,
+    condition: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the weighted means of the penalties that are due and that look at the generator."""
     parts = {}
     for term in due(terms, step):
         rows = _rows(term, codes)  # codes come in no order: the first rows are a random share
-        values = term.penalty(generator, critic, codes[:rows], fake[:rows], rng)
+        seen = _first(condition, rows)
+        values = term.penalty(bound(generator, seen), bound(critic, seen), codes[:rows], fake[:rows], rng)
         parts[term.name] = values.mean() * weight_of(term, images)
     return parts
+
+
+def terms_of(objective: Objective) -> list[Term[Any]]:
+    """Return all terms of an objective, the critic's first."""
+    return [
+        *objective.critic_terms,
+        *objective.critic_latent_terms,
+        *objective.generator_terms,
+        *objective.generator_sample_terms,
+    ]
+
+
+def terms_that_read(objective: Objective) -> list[str]:
+    """Return the names of the critic's terms that look at its scores of samples: not those on weights alone."""
+    return [
+        term.name
+        for term in objective.critic_terms
+        if not isinstance(on_whole(term.penalty), FromScores) or on_whole(term.penalty).reads
+    ] + [term.name for term in objective.critic_latent_terms]
 
 
 def modules_of(objective: Objective) -> dict[str, nn.Module]:
@@ -252,6 +320,7 @@ def modules_of(objective: Objective) -> dict[str, nn.Module]:
         **{f"critic.{term.name}": term.penalty for term in objective.critic_terms},
         **{f"critic.{term.name}": term.penalty for term in objective.critic_latent_terms},
         **{f"generator.{term.name}": term.penalty for term in objective.generator_terms},
+        **{f"generator.{term.name}": term.penalty for term in objective.generator_sample_terms},
     }
     parts = {name: on_whole(part) for name, part in named.items()}
     return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
@@ -302,49 +371,83 @@ def _plan(
     return slopes, list(shared), list(placed)
 
 
-def _evaluate(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: _Slopes, joint: bool) -> Evaluated:
+def _evaluate(
+    loss: Loss,
+    critic: Critic,
+    real: Tensor,
+    fake: Tensor,
+    slopes: _Slopes,
+    joint: bool,
+    condition: Tensor | None,
+) -> Evaluated:
     """Return what takes passes through the critic. It draws nothing and decides by shapes alone: compile takes it."""
     if joint:
-        real_scores, fake_scores, slope_real, slope_fake = _joint(critic, real, fake, slopes)
+        real_scores, fake_scores, slope_real, slope_fake = _joint(critic, real, fake, slopes, condition)
     else:
-        real_scores, slope_real = _apart(critic, real, slopes.real_rows, slopes)
-        fake_scores, slope_fake = _apart(critic, fake, slopes.fake_rows, slopes)
+        real_scores, slope_real = _apart(critic, real, slopes.real_rows, slopes, condition)
+        fake_scores, slope_fake = _apart(critic, fake, slopes.fake_rows, slopes, condition)
     at_shared = [
         penalty.value((slope_real if penalty.points is at_real else slope_fake)[:n]).mean()
         for penalty, n in slopes.shared
     ]
     at_placed = [
-        penalty.value(slope(critic, points, penalty.method, attached=slopes.attached, squared=penalty.squared)).mean()
+        penalty.value(
+            slope(
+                bound(critic, _first(condition, len(points))),
+                points,
+                penalty.method,
+                attached=slopes.attached,
+                squared=penalty.squared,
+            )
+        ).mean()
         for penalty, points in slopes.placed
     ]
     return loss.critic(real_scores, fake_scores).mean(), real_scores, fake_scores, at_shared, at_placed
 
 
-def _joint(critic: Critic, real: Tensor, fake: Tensor, wanted: _Slopes) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _joint(
+    critic: Critic, real: Tensor, fake: Tensor, wanted: _Slopes, condition: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return both sides' scores, and the slopes at the first rows: one pass for those, one for all others."""
     n_real, n_fake = wanted.real_rows, wanted.fake_rows
     steep, plain = torch.cat([real[:n_real], fake[:n_fake]]), torch.cat([real[n_real:], fake[n_fake:]])
+    at_steep = at_plain = critic
+    if condition is not None:
+        at_steep = bound(critic, torch.cat([condition[:n_real], condition[:n_fake]]))
+        at_plain = bound(critic, torch.cat([condition[n_real:], condition[n_fake:]]))
     slopes = real.new_empty(0)
     pieces = []
     if len(steep):
-        scores, slopes = scores_and_slope(critic, steep, wanted.method, **wanted.how)
+        scores, slopes = scores_and_slope(at_steep, steep, wanted.method, **wanted.how)
         pieces.append(wide(scores))
     if len(plain):
-        pieces.append(wide(critic(plain)))
+        pieces.append(wide(at_plain(plain)))
     # in the order: sloped real, sloped fake, other real, other fake
     parts = torch.cat(pieces).split([n_real, n_fake, len(real) - n_real, len(fake) - n_fake])
     slope_real, slope_fake = slopes.split([n_real, n_fake])
     return torch.cat([parts[0], parts[2]]), torch.cat([parts[1], parts[3]]), slope_real, slope_fake
 
 
-def _apart(critic: Critic, samples: Tensor, n: int, wanted: _Slopes) -> tuple[Tensor, Tensor]:
+def _apart(
+    critic: Critic, samples: Tensor, n: int, wanted: _Slopes, condition: Tensor | None
+) -> tuple[Tensor, Tensor]:
     """Return one side's scores, and the slopes at its first rows."""
+    whole = bound(critic, condition)
     if n == len(samples):
-        scores, slopes = scores_and_slope(critic, samples, wanted.method, **wanted.how)
+        scores, slopes = scores_and_slope(whole, samples, wanted.method, **wanted.how)
         return wide(scores), slopes
     if n == 0:
-        return wide(critic(samples)), samples.new_empty(0)
-    return wide(critic(samples)), slope(critic, samples[:n], wanted.method, **wanted.how)
+        return wide(whole(samples)), samples.new_empty(0)
+    return wide(whole(samples)), slope(bound(critic, _first(condition, n)), samples[:n], wanted.method, **wanted.how)
+
+
+def bound(network: Callable[..., Tensor], condition: Tensor | None) -> Callable[[Tensor], Tensor]:
+    """Return a network of one argument: a conditional one with what its samples are of."""
+    return network if condition is None else Conditioned(network, condition)
+
+
+def _first(condition: Tensor | None, rows: int) -> Tensor | None:
+    return None if condition is None else condition[:rows]
 
 
 def _rows(term: Term[Any], samples: Tensor) -> int:

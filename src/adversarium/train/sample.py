@@ -1,6 +1,7 @@
 """Samples of a trained generator, to arrays and files."""
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from adversarium.data import Codec
-from adversarium.errors import InputError, require
+from adversarium.data.arrays import as_conditions
+from adversarium.data.npy import open_map
+from adversarium.errors import output_file, require
+from adversarium.features import eval_mode
 from adversarium.files import atomic_write
 from adversarium.train import pictures
-from adversarium.train.build import build_generator, known, resolve
+from adversarium.train.build import build_generator
 from adversarium.train.checkpoint import load, load_newest, newest_first, restore_module
+from adversarium.train.feed import Feed
 from adversarium.train.folder import RunFolder
 from adversarium.train.precision import resolve_device
+from adversarium.train.resolve import prior_of, resolve
 
 CHUNK = 256
 """Codes are drawn this many at a time, so that the first samples of a seed do not depend on how many are asked for."""
@@ -29,11 +35,12 @@ class TrainedGenerator:
 
     module: nn.Module
     codec: Codec
-    latent_dim: int
+    feed: Feed
     device: torch.device
     problems: tuple[str, ...]
     checkpoint: Path
     images: int
+    drop_condition: float = 0.0
 
 
 def load_generator(
@@ -49,7 +56,9 @@ def load_generator(
     folder = RunFolder.open(path)
     codec, where = folder.codec(), resolve_device(device)
     # whatever device the run was trained on, it is sampled on this one
-    config = resolve(dataclasses.replace(folder.config(), device=device), codec)
+    conditions = folder.conditions()
+    condition = None if conditions is None else conditions.condition
+    config = resolve(dataclasses.replace(folder.config(), device=device), codec, condition)
     if checkpoint is not None:
         checkpoint = _best(folder) if str(checkpoint) == "best" else checkpoint
         require(checkpoint.is_file(), f"{checkpoint}: no such file")
@@ -57,12 +66,12 @@ def load_generator(
         found = load(checkpoint)
     else:
         found, problems = load_newest(folder.checkpoints)
-    module = build_generator(config, codec).eval().requires_grad_(False)
+    module = build_generator(config, codec, condition).eval().requires_grad_(False)
     restore_module(module, found.part("ema" if average else "generator"), "generator", found.path)
     return TrainedGenerator(
-        module.to(where), codec, known(config.latent_dim), where,
+        module.to(where), codec, Feed(prior_of(config), conditions), where,
         tuple(f"{problem}; using {found.path.name}" for problem in problems),
-        found.path, found.counters["images"],
+        found.path, found.counters["images"], config.drop_condition,
     )  # fmt: skip
 
 
@@ -76,45 +85,128 @@ def _best(folder: RunFolder) -> Path:
 
 
 @torch.no_grad()
-def generate(module: nn.Module, codec: Codec, codes: Tensor) -> npt.NDArray[Any]:
-    """Return decoded samples for codes ``[n, latent_dim]``: uint8 ``[n, C, H, W]`` or float32 ``[n, D]``.
+def generate(module: nn.Module, codec: Codec, codes: Tensor, condition: Tensor | None = None) -> npt.NDArray[Any]:
+    """Return decoded samples for codes ``[n, dim]``: uint8 ``[n, C, H, W]`` or float32 ``[n, D]``.
 
-    The module is evaluated in float32 and in evaluation mode, in batches, and left in the mode it was in.
+    A conditional module is asked for the ``condition`` of each.
+
+    The module is evaluated in float32 and in evaluation mode, in batches; each of its parts is left in the mode that
+    it was in.
     """
-    training = module.training
     device = next(module.parameters()).device
-    module.eval()
-    try:
-        parts = [codec.decode(module(part.to(device))).cpu().numpy() for part in codes.split(CHUNK)]
-    finally:
-        module.train(training)
+    inputs = (codes,) if condition is None else (codes, condition)
+    with eval_mode(module):
+        parts = [
+            codec.decode(module(*(each.to(device) for each in part))).cpu().numpy()
+            for part in zip(*(each.split(CHUNK) for each in inputs), strict=True)
+        ]
     return np.concatenate(parts)
 
 
-def sample_run(trained: TrainedGenerator, n: int, seed: int) -> npt.NDArray[Any]:
+def sample_run(
+    trained: TrainedGenerator, n: int, seed: int, *, condition: Tensor | None = None, guidance: float = 1.0
+) -> npt.NDArray[Any]:
     """Return ``n`` samples: uint8 ``[n, C, H, W]`` or float32 ``[n, D]``, the same for the same seed.
 
+    Args:
+        trained: the generator.
+        n: how many.
+        seed: of the codes.
+        condition: what each of them should be of; ``None``: of the classes, as often as the data have them.
+        guidance: how far a conditional generator goes beyond what is asked for, see
+            :meth:`~adversarium.nets.ConditionalGenerator.guided`. 1: not at all.
+
     Raises:
-        InputError: ``n`` below 1.
+        InputError: ``n`` below 1; a condition or guidance for a generator that is not conditional.
     """
     require(n >= 1, f"n is {n}: wanted at least 1")
-    return draw_samples(trained.module, trained.codec, trained.latent_dim, n, seed)
+    module = trained.module
+    if trained.feed.conditions is None:
+        conditional = "train it with --conditional"
+        require(condition is None, f"the run is not conditional, and cannot be asked for a label: {conditional}")
+        require(guidance == 1, f"guidance is {guidance:g}, and the run is not conditional: {conditional}")
+    if guidance != 1:
+        module = _Guided(module, guidance)
+    return draw_samples(module, trained.codec, trained.feed, n, seed, condition)
 
 
-def draw_samples(module: nn.Module, codec: Codec, latent_dim: int, n: int, seed: int) -> npt.NDArray[Any]:
+def conditions_asked(
+    trained: TrainedGenerator,
+    n: int,
+    *,
+    labels: str | None = None,
+    nothing: bool = False,
+    vectors: Path | None = None,
+    guidance: float = 1.0,
+) -> Tensor | None:
+    """Return what ``n`` samples are to be of, from what was typed; ``None`` for an unconditional run.
+
+    Args:
+        trained: the generator.
+        n: how many samples.
+        labels: ``"7"`` or ``"cat, dog"``: labels or names of classes, which are taken by turns. ``None``: all of
+            them in order, as many of each.
+        nothing: ask for none.
+        vectors: a ``.npy`` of vectors ``[N, E]``, which are taken by turns.
+        guidance: how far samples are to go beyond it.
+
+    Raises:
+        InputError: the run cannot be asked for that; the message says what it can be asked for.
+    """
+    require(n >= 1, f"n is {n}: wanted at least 1")
+    require(math.isfinite(guidance), f"guidance is {guidance}: wanted a number")
+    conditions = trained.feed.conditions
+    if conditions is None:
+        for name, given in (("label", labels), ("no-label", nothing or None), ("conditions", vectors)):
+            require(
+                given is None, f"--{name}: the run is not conditional, and makes what it likes: train --conditional"
+            )
+        return None
+    alone = trained.drop_condition > 0
+    learnt = "the run has not learnt to do without a label: train it with --drop-condition 0.1"
+    require(alone or not nothing, f"--no-label: {learnt}")
+    require(alone or guidance == 1, f"--guidance {guidance:g}: {learnt}")
+    if nothing:
+        return conditions.condition.nothing(n)
+    if vectors is not None:
+        require(
+            conditions.condition.kind == "vector", f"--conditions {vectors}: the run generates by labels: give --label"
+        )
+        rows = torch.from_numpy(as_conditions(np.asarray(open_map(vectors)), str(vectors)))
+        conditions.condition.check(rows)
+        return rows[torch.arange(n) % len(rows)]
+    if labels is not None:
+        chosen = torch.tensor([conditions.label(each.strip()) for each in labels.split(",")])
+        return chosen[torch.arange(n) % len(chosen)]
+    return conditions.spread(n)
+
+
+class _Guided(nn.Module):
+    """A conditional generator that goes beyond what it is asked for."""
+
+    def __init__(self, module: nn.Module, scale: float) -> None:
+        super().__init__()
+        self.module, self.scale = module, scale
+
+    def forward(self, codes: Tensor, condition: Tensor) -> Tensor:
+        """Return its samples."""
+        samples: Tensor = self.module.guided(codes, condition, self.scale)  # type: ignore[operator]
+        return samples
+
+
+def draw_samples(
+    module: nn.Module, codec: Codec, feed: Feed, n: int, seed: int, condition: Tensor | None = None
+) -> npt.NDArray[Any]:
     """Return ``n`` samples of a generator as :func:`sample_run` does; more of one seed begin with the same ones."""
     rng = torch.Generator().manual_seed(seed)
     parts = []
     for start in range(0, n, CHUNK):
-        codes = torch.randn(CHUNK, latent_dim, generator=rng)[: n - start]
-        parts.append(generate(module, codec, codes))
+        if condition is None:
+            codes, asked = feed.draw(CHUNK, rng)
+        else:
+            codes, asked = feed.prior.draw(CHUNK, rng), condition[start : start + CHUNK]
+        parts.append(generate(module, codec, codes[: n - start], None if asked is None else asked[: n - start]))
     return np.concatenate(parts)
-
-
-def sheet_codes(latent_dim: int, seed: int, *, is_image: bool) -> Tensor:
-    """Return the codes of a run's own pictures, the same at every interval: 100 images, or 2,000 points."""
-    count = 100 if is_image else 2000
-    return torch.randn(count, latent_dim, generator=torch.Generator().manual_seed(seed))
 
 
 def check_writable(path: Path, *, force: bool) -> None:
@@ -123,16 +215,16 @@ def check_writable(path: Path, *, force: bool) -> None:
     Raises:
         InputError: a suffix that is neither ``.png`` nor ``.npz``, or a file that exists (unless ``force``).
     """
-    if path.suffix not in (".png", ".npz"):
-        raise InputError(f"--out {path}: wanted a name that ends in .png or .npz")
-    if path.exists() and not force:
-        raise InputError(f"--out {path}: exists already; take another name, or --force")
+    output_file("--out", path, ".png", ".npz", force=force)
 
 
-def write_samples(path: Path, samples: npt.NDArray[Any], *, force: bool = False) -> None:
+def write_samples(
+    path: Path, samples: npt.NDArray[Any], *, condition: Tensor | None = None, force: bool = False
+) -> None:
     """Write samples: to ``.png`` as a grid (vectors as a scatter), to ``.npz`` as an array.
 
-    In a ``.npz`` images stand as ``images``, uint8 ``[N, H, W, C]``, vectors as ``vectors``, float32 ``[N, D]``.
+    In a ``.npz`` images stand as ``images``, uint8 ``[N, H, W, C]``, vectors as ``vectors``, float32 ``[N, D]``, and
+    what they were to be of as ``labels`` or ``conditions``: such a file can be trained on.
 
     Raises:
         InputError: as ``check_writable``.
@@ -142,6 +234,8 @@ def write_samples(path: Path, samples: npt.NDArray[Any], *, force: bool = False)
     is_image = samples.ndim == 4
     if path.suffix == ".npz":
         arrays = {"images": samples.transpose(0, 2, 3, 1)} if is_image else {"vectors": samples.astype(np.float32)}
+        if condition is not None:
+            arrays["conditions" if condition.is_floating_point() else "labels"] = condition.numpy()
         with atomic_write(path) as stream:
             np.savez_compressed(stream, **arrays)
     elif is_image:

@@ -11,15 +11,17 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.spectral_norm import SpectralNorm
 
+from adversarium.config import TrainConfig
 from adversarium.data import Latent, Source, open_data, open_stream
-from adversarium.errors import InputError
+from adversarium.errors import InputError, require
 from adversarium.games import Game
-from adversarium.nets import parts_of
+from adversarium.nets.minibatch import couples_samples
 from adversarium.penalties import on_whole
-from adversarium.train.build import build, known, resolve
+from adversarium.train.build import build
 from adversarium.train.checkpoint import load_newest
 from adversarium.train.folder import RunFolder
-from adversarium.train.objective import critic_side, generator_side, modules_of
+from adversarium.train.objective import bound, critic_side, generator_side, modules_of
+from adversarium.train.resolve import resolve
 from adversarium.types import AnyPenalty, Objective, Term
 
 _DATA, _CODES = 101, 102  # seeds of the batch, apart from those of training
@@ -33,6 +35,7 @@ def game_of(
     codes: Tensor,
     *,
     images: int = 0,
+    condition: Tensor | None = None,
 ) -> Game:
     """Return the game that two networks play on one batch: the same two functions of the weights at every call.
 
@@ -47,6 +50,7 @@ def game_of(
         real: ``[B, ...]``.
         codes: ``[B, latent_dim]``.
         images: how many images the critic has been shown, for annealed weights.
+        condition: what each sample is of, where the networks are conditional.
 
     Raises:
         InputError: critic terms that need the codes, which cut the graph to the generator; a spectral norm of torch's
@@ -59,13 +63,15 @@ def game_of(
     objective = _in_full(copy.deepcopy(objective))
     for part in modules_of(objective).values():
         part.to(real.device).eval()
-    joint = "batch_norm" not in parts_of(critic)
+    joint = not couples_samples(critic)
     devices = [real.device] if real.is_cuda else []
 
     def critic_loss() -> Tensor:
         with _same_draws(devices) as rng:
-            fake = generator(codes)
-            side = critic_side(objective, critic, real, fake, rng, images=images, joint=joint, attached=True)
+            fake = bound(generator, condition)(codes)
+            side = critic_side(
+                objective, critic, real, fake, rng, images=images, joint=joint, attached=True, condition=condition
+            )
         return torch.stack(list(side.parts.values())).sum()
 
     def generator_loss() -> Tensor:
@@ -74,12 +80,13 @@ def game_of(
                 objective,
                 critic,
                 real,
-                generator(codes),
+                bound(generator, condition)(codes),
                 generator=generator,
                 codes=codes,
                 rng=rng,
                 images=images,
                 attached=True,
+                condition=condition,
             )
         return torch.stack(list(parts.values())).sum()
 
@@ -120,7 +127,8 @@ def run_game(
     if batch < 2:
         raise InputError(f"batch is {batch}: wanted at least 2")
     folder = RunFolder.open(Path(path))
-    config = resolve(dataclasses.replace(folder.config(), device=device, compile=False), folder.codec())
+    config = dataclasses.replace(folder.config(), device=device, compile=False)
+    config = resolve(config, folder.codec(), folder.condition())
     found, problems = load_newest(folder.checkpoints)
     for problem in problems:
         warn(f"{problem}; using {found.path.name}")
@@ -130,16 +138,33 @@ def run_game(
     with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):  # both move torch's global streams
         training = build(config, source)
         training.restore(found)
-    real = open_stream(training.data, batch_size=batch, seed=_DATA, device=where).next(batch).samples
-    codes = Latent(known(config.latent_dim), _CODES, where).next(batch)
+    _refuse_shown(config)
+    drawn = open_stream(training.data, batch_size=batch, seed=_DATA, device=where).next(batch)
+    codes = Latent(training.latent.prior, _CODES, where).next(batch)
     return game_of(
         training.step.generator.to(dtype),
         training.step.critic.to(dtype),
         training.step.objective,
-        real.to(dtype),
+        drawn.samples.to(dtype),
         codes.to(dtype),
         images=found.counters["images"],
+        condition=None if training.conditions is None else _as(drawn.condition, dtype),
     )
+
+
+def _refuse_shown(config: TrainConfig) -> None:
+    """Refuse runs whose critic is shown other samples than the generator's, or whose generator is taught by some."""
+    for name, value in (
+        ("augment", config.augment),
+        ("packing", config.packing if config.packing > 1 else None),
+        ("replay_pool", config.replay_pool),
+        ("top_k", config.top_k if config.top_k < 1 else None),
+    ):
+        require(value is None, f"{name} is {value}: the game of a run is known without it only")
+
+
+def _as(condition: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    return condition.to(dtype) if condition is not None and condition.is_floating_point() else condition
 
 
 @contextmanager
@@ -177,5 +202,8 @@ def _in_full(objective: Objective) -> Objective:
         )
 
     return dataclasses.replace(
-        objective, critic_terms=full(objective.critic_terms), generator_terms=full(objective.generator_terms)
+        objective,
+        critic_terms=full(objective.critic_terms),
+        generator_terms=full(objective.generator_terms),
+        generator_sample_terms=full(objective.generator_sample_terms),
     )

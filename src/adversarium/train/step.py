@@ -11,38 +11,21 @@ from torch import Tensor, nn
 from adversarium.config import PRECISIONS
 from adversarium.errors import InputError
 from adversarium.nets import parts_of
-from adversarium.penalties import Encodes, ScorePenalty, wide
+from adversarium.nets.minibatch import MinibatchStandardDeviation
+from adversarium.penalties import per_sample
+from adversarium.stabilisers import Augmentation, ReplayPool, pack
 from adversarium.train.objective import (
+    CriticSide,
+    bound,
     compiled_critic_side,
     critic_side,
     generator_side,
     latent_parts,
     modules_of,
+    terms_that_read,
 )
-from adversarium.train.precision import autocast
-from adversarium.types import Closure, Constraint, GameRule, Objective
-
-
-class _Autocast(nn.Module):
-    """A network evaluated in a precision; penalties on weights find its modules."""
-
-    def __init__(self, network: nn.Module, precision: str, device: torch.device, *, widen: bool) -> None:
-        super().__init__()
-        self.network, self.precision, self.device, self.widen = network, precision, device, widen
-
-    def forward(self, x: Tensor) -> Tensor:
-        with autocast(self.precision, self.device):
-            result: Tensor = self.network(x)
-        return wide(result) if self.widen else result
-
-
-class _EncodingAutocast(_Autocast):
-    """The same for an autoencoder, whose codes a penalty may ask for."""
-
-    def encode(self, x: Tensor) -> Tensor:
-        assert isinstance(self.network, Encodes)
-        with autocast(self.precision, self.device):
-            return self.network.encode(x)
+from adversarium.train.views import Autocast, SingleView
+from adversarium.types import Closure, Constraint, GameRule, Objective, Scheduled, at
 
 
 class NonFiniteError(ArithmeticError):
@@ -56,14 +39,15 @@ class NonFiniteError(ArithmeticError):
 class Step:
     """Two networks, their optimizers and an objective, moved by a game rule one step at a time.
 
-    It works on any modules and any source of batches: ``real(n)`` returns n real samples and ``latent(n)`` n codes
-    for the generator. The critic's side builds no graph through the generator, and the generator's side computes
-    no gradient for the critic's weights. The objective is copied: what it remembers (moving averages, an
-    equilibrium) belongs to the step, as ``step.objective``. A loss or gradient that is not finite raises before the
-    optimizer uses it (on a GPU, which would have to wait for the answer, when :meth:`measurements` reads the
-    numbers). A rule that differentiates twice gets losses with graphs through both networks instead of gradients;
-    critic terms that need the codes (``critic_latent_terms``) then still count as constant in the generator, and the
-    gradient norms in the measurements are those of what the rule made.
+    It works on any modules and any source of batches: ``real(n)`` returns n real samples and ``latent(n)`` n codes for
+    the generator. Conditional networks take a second argument, what their samples are of: ``real(n)`` then returns
+    both, and the fakes of a step are asked for what its real samples are. The critic's side builds no graph through
+    the generator, and the generator's side computes no gradient for the critic's weights. The objective is copied:
+    what it remembers (moving averages, an equilibrium) belongs to the step, as ``step.objective``. A loss or gradient
+    that is not finite raises before the optimizer uses it (on a GPU, which would have to wait for the answer, when
+    :meth:`measurements` reads the numbers). A rule that differentiates twice gets losses with graphs through both
+    networks instead of gradients; critic terms that need the codes (``critic_latent_terms``) then still count as
+    constant in the generator, and the gradient norms in the measurements are those of what the rule made.
 
     Args:
         generator: codes ``[B, latent_dim]`` to samples ``[B, ...]``.
@@ -83,10 +67,14 @@ class Step:
         precision: ``fp32``, or ``bf16`` for bf16 autocast in both networks (losses and penalties stay in float32).
         compile: evaluate both players' sides by ``torch.compile``, the critic's objective as one graph. The first
             steps take a minute or so; it needs a C++ compiler (a CPU) or Triton (a GPU).
+        augment: what is done to all samples before the critic sees them.
+        packing: how many samples the critic sees at once, see :func:`~adversarium.stabilisers.pack`.
+        pool: past fakes, some of which take the place of new ones in the critic's step.
+        top_k: the share of the fakes, those that score highest, that the generator's loss is taken over.
 
     Raises:
         InputError: the players share a parameter, or a penalised critic has batch norm; a rule that wants one fixed
-            batch, or second derivatives of what is to be compiled.
+            batch, or second derivatives of what is to be compiled; a batch that ``packing`` does not divide.
     """
 
     def __init__(
@@ -98,7 +86,7 @@ class Step:
         rule: GameRule,
         critic_optimizer: torch.optim.Optimizer,
         generator_optimizer: torch.optim.Optimizer,
-        real: Callable[[int], Tensor],
+        real: Callable[[int], Tensor | tuple[Tensor, Tensor]],
         latent: Callable[[int], Tensor],
         rng: torch.Generator,
         batch_size: int,
@@ -106,6 +94,10 @@ class Step:
         joint: bool | None = None,
         precision: str = "fp32",
         compile: bool = False,
+        augment: Augmentation | None = None,
+        packing: int = 1,
+        pool: ReplayPool | None = None,
+        top_k: Scheduled = 1.0,
     ) -> None:
         self.generator = generator
         self.critic = critic
@@ -124,13 +116,20 @@ class Step:
         self._latent = latent
         self._rng = rng
         self._images = 0
-        self._last_real: Tensor | None = None
+        self._last: tuple[Tensor, Tensor | None] | None = None
+        self.augment, self.packing, self.pool = augment, packing, pool
+        self._top_k = top_k
         self._measured: dict[str, list[tuple[int, Tensor]]] = {}
         precisions = [each for each in PRECISIONS if each != "auto"]
         if precision not in precisions:
             raise InputError(f"precision is {precision!r}: wanted one of {', '.join(precisions)}")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: wanted at least 1")
+        if packing < 1 or batch_size % packing:
+            raise InputError(
+                f"packing is {packing}, and batch_size {batch_size}: wanted a batch of whole packs, "
+                f"{packing * max(1, round(batch_size / max(1, packing)))} say"
+            )
         if rule.fixed_batch:
             raise InputError(
                 f"rule is {rule.name}, which wants the same batch at every evaluation: a step draws new ones"
@@ -140,12 +139,11 @@ class Step:
                 f"rule is {rule.name}, which differentiates twice, and compiled passes cannot: drop compile"
             )
         self._device = next(critic.parameters()).device
-        for stateful in modules_of(self.objective).values():
+        for stateful in self.stateful().values():
             stateful.to(self._device)
-        evaluated = _EncodingAutocast if isinstance(critic, Encodes) else _Autocast
-        self._score = evaluated(critic, precision, self._device, widen=False)
+        self._score = Autocast(critic, precision, self._device, widen=False)
         # penalties may differentiate the generator twice, which a compiled one cannot
-        self._plain_generate = _Autocast(generator, precision, self._device, widen=True)
+        self._plain_generate = Autocast(generator, precision, self._device, widen=True)
         self._generate: Callable[[Tensor], Tensor] = self._plain_generate
         if compile:
             self._generate = torch.compile(self._plain_generate, dynamic=False)
@@ -154,6 +152,8 @@ class Step:
             torch.compile(self._score, dynamic=False) if compile else self._score
         )
         batch_norm = "batch_norm" in parts_of(critic)
+        # terms that look at single fakes see them through packs too
+        self._single = self._score if packing == 1 else SingleView(self._score, packing, 1)
         # one pass for real and fake changes no score where samples do not meet inside the critic
         self._joint = not batch_norm if joint is None else joint
         self._check_players(batch_norm)
@@ -220,34 +220,69 @@ class Step:
                 parameter.requires_grad_(True)
         self._measure_gradients("generator", self.generator)
 
+    def stateful(self) -> dict[str, nn.Module]:
+        """Return what remembers anything besides the networks and the optimizers, by a name to save it under."""
+        named = {f"objective.{name}": part for name, part in modules_of(self.objective).items()}
+        others = {"augment": self.augment, "pool": self.pool}
+        return named | {name: part for name, part in others.items() if isinstance(part, nn.Module)}
+
+    def judge(self, condition: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """Return the critic as a function of any number of single samples, of these conditions, to look at it."""
+        groups = (each.group for each in self.critic.modules() if isinstance(each, MinibatchStandardDeviation))
+        group = next(groups, None) or 1
+        alone = self.packing * group == 1
+        return bound(self.critic if alone else SingleView(self.critic, self.packing, group), condition)
+
+    def _draw(self) -> tuple[Tensor, Tensor | None]:
+        """Return real samples, and what they are of."""
+        drawn = self._real(self.batch_size)
+        return drawn if isinstance(drawn, tuple) else (drawn, None)
+
+    def _show(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the critic is shown in its own step."""
+        if self.pool is not None:
+            fake = self.pool(fake, self._rng)
+        if self.augment is not None:
+            # adaptive pseudo augmentation shows fakes as real ones
+            real, fake = self.augment.real(real, fake, self._rng), self.augment.fake(fake, self._rng)
+        return pack(real, self.packing), pack(fake, self.packing)
+
     def _critic_loss(self) -> Tensor:
         """Return the critic's objective on a new batch; with a graph to the generator for second-order rules only."""
         attached = self._rule.second_order
-        real, codes = self._real(self.batch_size), self._latent(self.batch_size)
+        (real, condition), codes = self._draw(), self._latent(self.batch_size)
         with torch.set_grad_enabled(attached):
-            fake = self._generate(codes)
+            fake = bound(self._generate, condition)(codes)
+            shown_real, shown_fake = self._show(real, fake)
         step = self.critic_steps // self._rule.evaluations_per_move
         side = self._critic_side(
             self.objective,
             self._score,
-            real,
-            fake,
+            shown_real,
+            shown_fake,
             self._rng,
             step=step,
             images=self._images,
             joint=self._joint,
             attached=attached,
+            condition=condition,
         )
         parts = side.parts | latent_parts(
             self.objective.critic_latent_terms,
             self._plain_generate,
-            self._score,
+            self._single,
             codes,
             fake,
             self._rng,
             step=step,
             images=self._images,
+            condition=condition,
         )
+        if self.augment is not None:
+            self.augment.observe(_margins(self.objective.loss.boundary, side), self.batch_size)
+            probability = self.augment.probability
+            if isinstance(probability, Tensor):  # a buffer, which moves
+                self._measure("augment_probability", probability.clone())
         for name, value in parts.items():
             self._measure(f"critic_{name}", value)
         real_score, fake_score = side.real_scores.mean(), side.fake_scores.mean()
@@ -255,19 +290,20 @@ class Step:
         self._measure("fake_score", fake_score)
         self._measure("score_gap", real_score - fake_score)
         self.critic_steps += 1
-        self._last_real = real
+        self._last = shown_real.detach(), condition
         return torch.stack(list(parts.values())).sum()
 
     def _generator_loss(self) -> Tensor:
         """Return the generator's objective on new codes."""
-        if self._last_real is None and self.objective.loss.generator_needs_real:
-            self._last_real = self._real(self.batch_size)
+        assert self._last is not None  # every rule calls the critic's closure first
+        real, condition = self._last
         codes = self._latent(self.batch_size)
-        fake = self._generate(codes)
+        fake = bound(self._generate, condition)(codes)
+        shown = fake if self.augment is None else self.augment.fake(fake, self._rng)
         parts = generator_side(
             self.objective,
             self._answer,
-            self._last_real,
+            real,
             fake,
             generator=self._plain_generate,
             codes=codes,
@@ -275,6 +311,10 @@ class Step:
             step=self.steps - 1,
             images=self._images,
             attached=self._rule.second_order,
+            shown=pack(shown, self.packing),
+            share=at(self._top_k, self._images),
+            condition=condition,
+            single=self._single,
         )
         for name, value in parts.items():
             self._measure(f"generator_{name}", value)
@@ -308,15 +348,18 @@ class Step:
             moved = {id(each) for group in optimizer.param_groups for each in group["params"] if each.requires_grad}
             if moved != {id(parameter) for parameter in network.parameters() if parameter.requires_grad}:
                 raise InputError(f"the {player}'s optimizer does not hold exactly the {player}'s trained parameters")
-        # a penalty on the weights reads no sample
-        reading = [
-            term.name
-            for term in self.objective.critic_terms
-            if not isinstance(term.penalty, ScorePenalty) or term.penalty.reads
-        ] + [term.name for term in self.objective.critic_latent_terms]
+        reading = terms_that_read(self.objective)
         if critic_has_batch_norm and reading:
             names = ", ".join(reading)
             raise InputError(
                 f"the critic has batch norm and a penalty ({names}): a penalty is a statement about each sample on "
                 "its own, and batch norm makes every score depend on the whole batch"
             )
+
+
+def _margins(boundary: float | None, side: CriticSide) -> Tensor:
+    """Return how clearly each real sample was taken for one, ``[B]``: positive where it was."""
+    real = per_sample(side.real_scores)
+    if boundary is not None:
+        return real - boundary
+    return real - per_sample(side.fake_scores)  # only differences of scores mean something

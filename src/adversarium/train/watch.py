@@ -1,17 +1,23 @@
 """What is looked at while a run trains: what may go wrong, and how good the samples are."""
 
+import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from adversarium.data import ArraySource, Density, Latent, Source
+from adversarium.data.source import some_of
 from adversarium.diagnostics import Circumstances, History, Record, UpdateSizes, data_facts, diagnose, probe
 from adversarium.diagnostics.finding import FINDING
 from adversarium.metrics import References
 from adversarium.presets import PRESETS
-from adversarium.train.build import Training, known
-from adversarium.train.evaluation import Evaluator
+from adversarium.train.build import Training
+from adversarium.train.evaluator import Evaluator
+from adversarium.train.objective import bound
 
 PROBED = 128
 """Samples a side that the probe looks at, the same ones at every look. Fewer where batches are small, which says that
@@ -40,15 +46,18 @@ class Watch:
         self._history = History(records)
         if self._every:
             device, count = torch.device(config.device), min(max(2 * config.batch_size, FEWEST), PROBED)
-            self._real = _some(training.data, count, 0, device)
-            # of a density both are fresh draws
-            self._held_out = None if training.held_out is None else _some(training.held_out, count, 1, device)
-            self._codes = Latent(known(config.latent_dim), _SEED, device).next(count)
-            self._circumstances = Circumstances(
-                config=config, preset=PRESETS[config.preset], data=data_facts(training.data)
-            )
-            if len(self._real) < 2:
+            self._seen = looked_at(training, count, device)
+            # a conditional critic is asked the same of each real sample and of the fake in its place
+            codes = len(self._seen.real) if training.conditions is not None else count
+            self._codes = Latent(training.latent.prior, _SEED, device).next(codes)
+            if len(self._seen.real) < 2:
                 self._every = 0
+
+    @cached_property
+    def _circumstances(self) -> Circumstances:
+        # measured at the first look: a probe alone needs no facts on the data
+        config = self._training.config
+        return Circumstances(config=config, preset=PRESETS[config.preset], data=data_facts(self._training.data))
 
     def before_step(self) -> None:
         """Remember what the next step's update is measured by, where it will be."""
@@ -77,12 +86,13 @@ class Watch:
         """Return what the probe measures."""
         step = self._training.step
         source = self._training.data
+        seen = self._seen
         return self._updates.measure() | probe(
-            step.generator,
-            step.critic,
+            bound(step.generator, seen.condition),
+            step.judge(seen.condition),
             step.objective.loss,
-            self._real,
-            self._held_out,
+            seen.real,
+            seen.held_out,
             self._codes,
             rng=torch.Generator().manual_seed(_SEED),
             density=source if isinstance(source, Density) else None,
@@ -95,11 +105,13 @@ class Quality:
     Args:
         training: the run; its configuration names a protocol.
         records: the records of a resumed run so far, which hold its earlier numbers.
-        tell: called with what is to be said of a number, once: that it was computed in a second-best way, say.
+        tell: called with each number and how it stands to the best one; and with what is to be said of a number, once:
+            that it was computed in a second-best way, say.
 
     Attributes:
         name: the protocol, which is the number's name in a record too.
         cost: a sentence on what the measurements will cost, and on what real samples would score.
+        best: the best number so far, or ``None``; and at how many kimg it was measured (``best_kimg``).
 
     Raises:
         InputError: the protocol is unknown, or does not fit the data.
@@ -116,22 +128,42 @@ class Quality:
             config.evaluate,
             References(training.data, training.held_out),
             training.codec,
-            known(config.latent_dim),
+            training.feed,
             training.average.module,
             device=config.device,
         )
         self.name = self._evaluator.protocol.name
         self.best: float | None = None
+        self.best_kimg = 0.0
         self._since_best = 0
         for record in records:
             if self.name in record:
-                self._count(record[self.name])
+                self._count(record[self.name], record["kimg"])
         self.cost = (
             f"{self.name} is measured every {config.evaluate_every_kimg:g} kimg, in about "
             f"{self._evaluator.seconds:.1f} s each time"
         )
         if self._evaluator.floor is not None:
             self.cost += f"; of real samples it is {self._evaluator.floor:.4g}"
+
+    @property
+    def floor(self) -> float | None:
+        """What the number is of real samples, where there are enough of them."""
+        return self._evaluator.floor
+
+    @property
+    def summary(self) -> str:
+        """The best number and when it was measured, beside that of real samples; and that patience is used up."""
+        if self.best is None:
+            return f"{self.name}: no finite number was measured"
+        real = "" if self.floor is None else f" (real samples {self.floor:.4g})"
+        said = f"best: {self.name} = {self.best:.4g} at {self.best_kimg:.4g} kimg{real}"
+        if self.exhausted:
+            said += (
+                f"\nstopped: {self._since_best} measurement{'s' * (self._since_best != 1)} in a row without a better "
+                f"one than {self.best:.4g} at {self.best_kimg:.4g} kimg"
+            )
+        return said
 
     @property
     def exhausted(self) -> bool:
@@ -147,18 +179,57 @@ class Quality:
                 self._told.add(note)
                 self._tell(f"{self.name}: {note}")
         record[self.name] = found.mean
-        return self._count(record[self.name])
+        better = self._count(found.mean, record["kimg"])
+        known = "" if self.best is None else f"; the best is {self.best:.4g} at {self.best_kimg:.4g} kimg"
+        self._tell(f"{self.name} {found.mean:.4g}{', best so far' if better else known}")
+        return better
 
-    def _count(self, value: float) -> bool:
+    def _count(self, value: float, kimg: float) -> bool:
         better = self._evaluator.is_better(value, self.best)
-        self.best, self._since_best = (value, 0) if better else (self.best, self._since_best + 1)
+        self._since_best = 0 if better else self._since_best + 1
+        if better:
+            self.best, self.best_kimg = value, kimg
         return better
 
 
-def _some(source: Source, count: int, number: int, device: torch.device) -> Tensor:
-    """Return samples as the networks see them: an even choice of stored ones, or a density's draw of a number."""
-    if isinstance(source, ArraySource):
-        samples = torch.from_numpy(source.take(source.spread(count)))
-    else:
-        samples = source.sample(count, torch.Generator().manual_seed(_SEED + number))
-    return source.codec.encode(samples.to(device))
+@dataclass(frozen=True)
+class Seen:
+    """What a probe looks at: encoded samples, ``[N, ...]``, and what they are of, where that is asked."""
+
+    real: Tensor
+    held_out: Tensor | None
+    condition: Tensor | None = None
+
+
+def looked_at(training: Training, count: int, device: torch.device) -> Seen:
+    """Return ``count`` samples that a run is trained on and as many that it is not; fewer of few data.
+
+    Of a conditional run the i-th sample of both has the i-th condition; held-out samples that none matches, and those
+    of vectors, are left out.
+    """
+    data, held_out = training.data, training.held_out
+
+    def seen(source: Source, stored: Tensor) -> Tensor:
+        return source.codec.encode(stored.to(device))
+
+    if training.conditions is None:
+        return Seen(
+            seen(data, some_of(data, count, _SEED)),
+            # of a density both are fresh draws
+            None if held_out is None else seen(held_out, some_of(held_out, count, _SEED + 1)),
+        )
+    assert isinstance(data, ArraySource)
+    numbers = data.spread(count)
+    real, labels = torch.from_numpy(data.take(numbers)), data.labels_of(numbers)
+    vectors = data.conditions_of(numbers)
+    condition = torch.from_numpy(labels if vectors is None else vectors).to(device)
+    if labels is None or vectors is not None or not isinstance(held_out, ArraySource):
+        return Seen(seen(data, real), None, condition)
+    everything = np.arange(len(held_out))
+    others = held_out.labels_of(everything)
+    assert others is not None
+    of_class = {label: itertools.cycle(everything[others == label]) for label in set(others.tolist())}
+    matched = [int(next(of_class[label])) for label in labels.tolist() if label in of_class]
+    if len(matched) < len(numbers):
+        return Seen(seen(data, real), None, condition)
+    return Seen(seen(data, real), seen(held_out, torch.from_numpy(held_out.take(np.array(matched)))), condition)

@@ -1,0 +1,121 @@
+"""What a data set's samples are of, to ask a conditional generator for the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from adversarium.data.source import ArraySource, Source
+from adversarium.errors import InputError, nearest, require
+from adversarium.types import Condition
+
+MOST_CLASSES = 65_536
+"""Labels from here on are taken for identifiers."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """The conditions of a data set, to draw from.
+
+    Attributes:
+        condition: what they are.
+        classes: the names of the labels 0, 1, ..., or empty.
+        counts: how many samples have each label; empty for vectors.
+        vectors: float32 ``[N, size]``: the data's; ``None`` for labels, and where there are no data at hand.
+    """
+
+    condition: Condition
+    classes: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
+    vectors: npt.NDArray[np.float32] | None = None
+
+    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw ``n`` values as the data have them, on the CPU.
+
+        Raises:
+            InputError: vectors, and no data to draw them from.
+        """
+        if self.condition.kind == "label":
+            shares = torch.tensor(self.counts or (1,) * self.condition.size, dtype=torch.float64)
+            return torch.multinomial(shares, n, replacement=True, generator=rng)
+        rows = torch.randint(len(self._vectors()), (n,), generator=rng)
+        return torch.from_numpy(self._vectors()[rows.numpy()])
+
+    def spread(self, n: int) -> Tensor:
+        """Return ``n`` values for a picture: classes in order, as many of each (±1); or vectors.
+
+        Raises:
+            InputError: vectors, and no data to take them from.
+        """
+        if self.condition.kind == "label":
+            return torch.arange(n) * self.condition.size // n
+        rows = np.linspace(0, len(self._vectors()) - 1, n).astype(np.int64)
+        return torch.from_numpy(self._vectors()[rows])
+
+    def label(self, text: str) -> int:
+        """Return the label that a text names: a number, or a class.
+
+        Raises:
+            InputError: vectors, or no such label (names the nearest).
+        """
+        require(
+            self.condition.kind == "label", f"label is {text!r}: this run is conditional on vectors, not on labels"
+        )
+        if text in self.classes:
+            return self.classes.index(text)
+        if text.isdecimal() and int(text) < self.condition.size:
+            return int(text)
+        named = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
+        names = (
+            f", or a class of {named}" if self.classes and not all(each.isdecimal() for each in self.classes) else ""
+        )
+        hint = nearest(text, self.classes)
+        raise InputError(f"label is {text!r}{hint}: wanted 0 to {self.condition.size - 1}{names}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all but the vectors, for a JSON file."""
+        return {
+            "kind": self.condition.kind,
+            "size": self.condition.size,
+            "counts": list(self.counts),
+            "classes": list(self.classes),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Conditions":
+        """Return what :meth:`as_dict` described.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are none of its.
+        """
+        counts, classes = tuple(map(int, values["counts"])), tuple(map(str, values["classes"]))
+        return cls(Condition(values["kind"], int(values["size"])), classes, counts)
+
+    def _vectors(self) -> npt.NDArray[np.float32]:
+        if self.vectors is None:
+            raise InputError(
+                f"the generator is conditional on vectors of {self.condition.size} numbers, and none are given: say "
+                "which with --conditions FILE.npy"
+            )
+        return self.vectors
+
+
+def conditions_of(source: Source) -> Conditions | None:
+    """Return what a source's samples are of: its vectors, or else its labels; ``None`` where it has neither."""
+    if not isinstance(source, ArraySource):
+        return None
+    everything = np.arange(len(source))
+    vectors = source.conditions_of(everything)
+    if vectors is not None:
+        return Conditions(Condition("vector", vectors.shape[1]), vectors=vectors)
+    labels = source.labels_of(everything)
+    if labels is None:
+        return None
+    size = max(len(source.classes), int(labels.max()) + 1)
+    require(size <= MOST_CLASSES, f"{source.name!r} has labels up to {size - 1}: these are no classes to generate by")
+    counts = np.bincount(labels, minlength=size)
+    return Conditions(Condition("label", size), source.classes, tuple(counts.tolist()))

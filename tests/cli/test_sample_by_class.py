@@ -1,0 +1,92 @@
+"""``adversarium sample`` of conditional runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adversarium.cli import main
+from adversarium.config import TrainConfig
+from adversarium.data import open_data
+from adversarium.train import load_generator, sample_run, train
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("by-class") / "run"
+    options = {"data": "mnist", "width": 8, "steps": 3, "conditional": "projection", "drop_condition": 0.2}
+    return train(TrainConfig(**options, generator_batch_norm=False, generator_learning_rate=0.05, out=str(out))).path
+
+
+def drawn(*arguments: object) -> dict[str, np.ndarray]:
+    *rest, out = arguments
+    assert main(["sample", *map(str, rest), "--out", str(out), "--force"]) == 0
+    with np.load(str(out)) as found:
+        return dict(found)
+
+
+def test_labels_are_asked_for_and_kept(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.npz"
+    sevens = drawn(run, "-n", 6, "--label", "7", out)
+    assert sevens["labels"].tolist() == [7] * 6
+    assert drawn(run, "-n", 5, "--label", "1,9", out)["labels"].tolist() == [1, 9, 1, 9, 1]
+    every = drawn(run, "-n", 20, out)
+    assert every["labels"].tolist() == [label for label in range(10) for _ in range(2)]
+    nothing = drawn(run, "-n", 6, "--no-label", out)
+    ones = drawn(run, "-n", 6, "--label", "1", out)
+    assert not np.array_equal(sevens["images"], ones["images"])  # of the same codes
+    assert not np.array_equal(sevens["images"], nothing["images"])
+    plain, guided = (drawn(run, "-n", 6, "--label", "1", "--guidance", scale, out)["images"] for scale in (1.0, 0.0))
+    assert np.array_equal(plain, ones["images"])
+    assert np.array_equal(guided, nothing["images"])  # nothing of what was asked for is left
+    again = open_data(str(out))
+    assert again.classes
+
+
+def test_a_run_is_sampled_as_often_of_each_class_as_the_data_are(run: Path) -> None:
+    trained = load_generator(run, device="cpu")
+    counts = np.array(trained.feed.conditions.counts)
+    assert counts.tolist() == np.bincount(open_data("mnist").labels).tolist()
+    assert len(sample_run(trained, 300, 0)) == 300
+    assert np.array_equal(sample_run(trained, 300, 0)[:40], sample_run(trained, 40, 0))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--label", "10"], "label is '10'"),
+        (["--label", "seven"], "wanted 0 to 9"),
+        (["--conditions", "a.npy"], "generates by labels: give --label"),
+        (["--guidance", "nan"], "guidance is nan"),
+    ],
+)
+def test_what_it_cannot_be_asked_for(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["sample", str(run), *arguments, "--out", str(tmp_path / "a.npz")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_an_unconditional_run_makes_what_it_likes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = train(TrainConfig(data="ring", width=8, steps=2, out=str(tmp_path / "run"))).path
+    for arguments in (["--label", "1"], ["--no-label"], ["--conditions", "a.npy"]):
+        assert main(["sample", str(run), *arguments, "--out", str(tmp_path / "a.npz")]) == 2
+        assert "not conditional" in capsys.readouterr().err
+
+
+def test_vectors_are_taken_by_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = np.random.default_rng(0)
+    vectors, conditions = numbers.normal(size=(64, 2)).astype("f4"), numbers.normal(size=(64, 3)).astype("f4")
+    np.savez(tmp_path / "data.npz", vectors=vectors, conditions=conditions)
+    options = {"data": str(tmp_path / "data.npz"), "width": 8, "steps": 2, "batch_size": 16}
+    run = train(TrainConfig(**options, conditional="projection", out=str(tmp_path / "run"))).path
+    np.save(tmp_path / "asked.npy", conditions[:3])
+    found = drawn(run, "-n", 5, "--conditions", tmp_path / "asked.npy", tmp_path / "a.npz")
+    np.testing.assert_array_equal(found["conditions"], conditions[[0, 1, 2, 0, 1]])
+    assert main(["sample", str(run), "--out", str(tmp_path / "b.npz")]) == 2
+    assert "--conditions FILE.npy" in capsys.readouterr().err
+    np.save(tmp_path / "odd.npy", conditions[:, :2])
+    arguments = ["sample", str(run), "--conditions", str(tmp_path / "odd.npy"), "--out", str(tmp_path / "b.npz")]
+    assert main(arguments) == 2
+    assert "wanted float [B, 3]" in capsys.readouterr().err

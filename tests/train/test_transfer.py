@@ -1,0 +1,95 @@
+"""Runs that begin with the networks of another one, and layers that do not learn."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_runs import config as small
+from small_runs import tensors
+
+from adversarium.config import TrainConfig
+from adversarium.data import open_data
+from adversarium.errors import InputError
+from adversarium.train import resume, train
+from adversarium.train.build import build
+from adversarium.train.folder import RunFolder
+from adversarium.train.resolve import conditions_for, resolve
+from adversarium.train.transfer import begin_with, like_run
+
+
+def config(out: Path, **options: object) -> TrainConfig:
+    """Return a small run's options that say nothing of its networks."""
+    return small(out, **{"width": None, **options})
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("taught") / "run"
+    return train(config(out, data="mnist", width=8, steps=3, conditional="projection", ema_rampup=0.0)).path
+
+
+def digits(path: Path, classes: int) -> str:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (64, 28, 28), dtype=np.uint8)
+    np.savez(path, images=images, labels=np.arange(64) % classes)
+    return str(path)
+
+
+def test_a_run_begins_where_another_ended(tmp_path: Path, taught: Path) -> None:
+    still = {"critic_learning_rate": 1e-30, "generator_learning_rate": 1e-30}
+    run = train(config(tmp_path / "run", data="mnist", steps=1, from_run=str(taught), **still))
+    before, after = tensors(taught), tensors(run.path)
+    for name, value in before.items():
+        if name.startswith("critic.") and value.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(after[name], value, msg=name)
+        if name.startswith("ema.") and value.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(after[name.replace("ema.", "generator.", 1)], value, msg=name)
+    kept = RunFolder.open(run.path).config()
+    assert (kept.width, kept.conditional, kept.from_run) == (8, "projection", str(taught.resolve()))
+
+
+def test_other_classes_begin_anew_and_it_is_said(tmp_path: Path, taught: Path) -> None:
+    said: list[str] = []
+    data = digits(tmp_path / "three.npz", 3)
+    run = train(config(tmp_path / "run", data=data, steps=1, from_run=str(taught)), tell=said.append)
+    (sentence,) = [each for each in said if "begin anew" in each]
+    assert "critic.embedding.rows.weight" in sentence
+    assert tensors(run.path)["critic.embedding.rows.weight"].shape[0] == 3 + 1
+
+
+def test_other_networks_are_refused(tmp_path: Path, taught: Path) -> None:
+    with pytest.raises(InputError, match=r"has shape \[8, 1, 4, 4\], and here \[9, 1, 4, 4\]"):
+        train(config(tmp_path / "run", data="mnist", width=9, steps=1, from_run=str(taught)))
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="no such folder"):
+        train(config(tmp_path / "run", data="mnist", from_run=str(tmp_path / "nowhere")))
+
+
+def test_frozen_layers_stay_and_others_move(tmp_path: Path, taught: Path) -> None:
+    options = {"data": "mnist", "steps": 2, "from_run": str(taught), "freeze": "critic.body.0, generator.layers.0"}
+    run = train(config(tmp_path / "run", **options))
+    before, after = tensors(taught), tensors(run.path)
+    for name in ("critic.body.0.weight", "critic.body.0.bias"):
+        assert torch.equal(before[name], after[name])
+    assert torch.equal(before["ema.layers.0.weight"], after["generator.layers.0.weight"])
+    assert not torch.equal(before["critic.body.2.weight"], after["critic.body.2.weight"])
+
+
+def test_a_resumed_run_does_not_begin_again(tmp_path: Path, taught: Path) -> None:
+    first = train(config(tmp_path / "run", data="mnist", steps=2, from_run=str(taught)))
+    whole = train(config(tmp_path / "whole", data="mnist", steps=4, from_run=str(taught)))
+    resume(first.path, budget={"steps": 4})
+    ours, theirs = tensors(whole.path), tensors(first.path)
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+def test_the_average_begins_with_the_generator(tmp_path: Path, taught: Path) -> None:
+    source = open_data("mnist")
+    options = like_run(config(tmp_path / "run", data="mnist", from_run=str(taught)))
+    conditions = conditions_for(options, source)
+    assert conditions is not None
+    training = build(resolve(options, source.codec, conditions.condition), source)
+    begin_with(training, taught, lambda message: None)
+    ours, averaged = training.step.generator.state_dict(), training.average.module.state_dict()
+    assert all(torch.equal(ours[name], averaged[name]) for name in ours)
