@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from adversarium import component, losses, penalties
 
+Trained = tuple[VAE, float, Tensor]  # the model, how sharp it is, and a row of numbers for each step
+
 
 def show(vae: VAE, held_out: Tensor, out: str) -> float:
     """Draw digits, their reconstructions and samples in rows; return how sharp the reconstructions are (digits: 1)."""
@@ -22,10 +24,11 @@ def show(vae: VAE, held_out: Tensor, out: str) -> float:
 def optimizers(vae: nn.Module, critic: nn.Module) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """Return the optimizers of the VAE and of the critic, which does without momentum."""
     vae_optimizer = torch.optim.Adam(vae.parameters(), lr=1e-3)
-    return vae_optimizer, torch.optim.Adam(critic.parameters(), lr=4e-4, betas=(0.0, 0.99))
+    critic_optimizer = torch.optim.Adam(critic.parameters(), lr=4e-4, betas=(0.0, 0.99))
+    return vae_optimizer, critic_optimizer
 
 
-def main(steps: int = 800, seed: int = 0, scale: float = 1.0, out: str = "vae_gan.png") -> tuple[VAE, float, Tensor]:
+def main(steps: int = 800, seed: int = 0, scale: float = 1.0, out: str = "vae_gan.png") -> Trained:
     """Return the model, how sharp it is, and each step's reconstruction loss, adversarial loss and its weight."""
     rng = torch.manual_seed(seed)
     (train, held_out), history = digits(), []

@@ -7,15 +7,14 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from digits import VAE, batches, digits, run
-from torch import Tensor
-from vae_gan import optimizers, show
+from vae_gan import Trained, optimizers, show
 
 from adversarium import component, losses, penalties
 
 
 def main(
     steps: int = 800, seed: int = 0, accumulate: int = 2, precision: str = "bf16", out: str = "vae_gan_accelerate.png"
-) -> tuple[VAE, float, Tensor]:
+) -> Trained:
     """Return the model, how sharp it is, and each batch's reconstruction loss, adversarial loss and its weight."""
     set_seed(seed)
     accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulate)

@@ -6,8 +6,7 @@ python examples/vae_gan_lightning.py --steps 800 --seed 0 --precision bf16-mixed
 import pytorch_lightning as lightning
 import torch
 from digits import VAE, batches, digits, run
-from torch import Tensor
-from vae_gan import optimizers, show
+from vae_gan import Trained, optimizers, show
 
 from adversarium import component, losses, penalties
 
@@ -26,7 +25,7 @@ class VAEGAN(lightning.LightningModule):
         """Return the optimizers of the VAE and of the critic."""
         return optimizers(self.vae, self.critic)
 
-    def training_step(self, real: Tensor, _: int) -> None:
+    def training_step(self, real: torch.Tensor, _: int) -> None:
         """Move the VAE, then the critic."""
         hinge, r1 = losses.hinge(), penalties.r1(gamma=0.1)
         vae_optimizer, critic_optimizer = self.optimizers()
@@ -48,9 +47,7 @@ class VAEGAN(lightning.LightningModule):
         self.history.append(torch.stack([reconstruction, adversarial, weight]).detach())
 
 
-def main(
-    steps: int = 800, seed: int = 0, precision: str = "32-true", out: str = "vae_gan_lightning.png"
-) -> tuple[VAE, float, Tensor]:
+def main(steps: int = 800, seed: int = 0, precision: str = "32-true", out: str = "vae_gan_lightning.png") -> Trained:
     """Return the model, how sharp it is, and each step's reconstruction loss, adversarial loss and its weight."""
     lightning.seed_everything(seed)
     (train, held_out), model = digits(), VAEGAN(steps // 8, torch.Generator().manual_seed(seed))

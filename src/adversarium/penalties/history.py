@@ -65,7 +65,7 @@ class PastWeights(nn.Module):
 
 
 def _row(parameter: Tensor) -> Tensor:
-    """Return a parameter in one row, the kernels of images in the order of channels_last: most lie so, and are read."""
+    """Return a parameter in one row, kernels of images in the order of channels_last, in which they mostly lie."""
     numbers = wide(parameter)
     return (numbers.movedim(1, -1) if numbers.ndim == 4 else numbers).flatten()
 
