@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from adversarium.cli import main
 from adversarium.config import TrainConfig
@@ -49,6 +50,10 @@ def test_a_run_is_sampled_as_often_of_each_class_as_the_data_are(run: Path) -> N
     assert counts.tolist() == np.bincount(open_data("mnist").labels).tolist()
     assert len(sample_run(trained, 300, 0)) == 300
     assert np.array_equal(sample_run(trained, 300, 0)[:40], sample_run(trained, 40, 0))
+    ones, sevens = torch.ones(300, dtype=torch.int64), torch.full((300,), 7)
+    mixed = sample_run(trained, 300, 0, condition=torch.cat([ones[:270], sevens[270:]]))
+    assert np.array_equal(mixed[:270], sample_run(trained, 300, 0, condition=ones)[:270])
+    assert np.array_equal(mixed[270:], sample_run(trained, 300, 0, condition=sevens)[270:])
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small_runs import config, records, tensors
@@ -22,6 +23,7 @@ from adversarium.train.build import build
 from adversarium.train.objective import critic_side, generator_side
 from adversarium.train.resolve import conditions_for, resolve
 from adversarium.train.step import SingleView
+from adversarium.train.watch import looked_at
 from adversarium.types import Objective, Term
 
 OPTIONS: dict[str, dict[str, object]] = {
@@ -236,6 +238,7 @@ def test_both_sides_are_augmented_and_the_generator_learns_through_it() -> None:
     plain = generator(torch.ones(4, 2)).detach()
     assert ((fake == 0) | (fake == plain)).all()
     assert (fake == 0).any()
+    assert (seen[-1] == 0).any()  # in the generator's own step as well
     assert all(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in generator.parameters())
 
 
@@ -327,3 +330,20 @@ def test_resolving_is_done_once(tmp_path: Path) -> None:
     assert once.conditional == "acgan(weight=2.0, fake=True)"
     assert once.critic_batch_norm is False  # lecam reads single scores
     assert {term.name for term in build(once, source).step.objective.critic_terms} == {"acgan_critic", "lecam"}
+
+
+def test_a_conditional_critic_is_asked_the_same_of_held_out_digits(tmp_path: Path) -> None:
+    source = open_data("mnist")
+    conditions = conditions_for(TrainConfig(conditional="projection"), source)
+    assert conditions is not None
+    options = TrainConfig(width=4, conditional="projection", hold_out=0.3, device="cpu")
+    training = build(resolve(options, source.codec, conditions.condition), source)
+    seen = looked_at(training, 40, torch.device("cpu"))
+    labels = {image.tobytes(): int(label) for image, label in zip(source.samples, source.labels, strict=True)}
+    assert seen.condition is not None
+    assert seen.held_out is not None
+    for images in (seen.real, seen.held_out):
+        stored = source.codec.decode(images).numpy()
+        assert [labels[image.tobytes()] for image in stored] == seen.condition.tolist()
+    kept = {image.tobytes() for image in training.data.take(np.arange(len(training.data)))}
+    assert not any(image.tobytes() in kept for image in source.codec.decode(seen.held_out).numpy())

@@ -26,7 +26,7 @@ def config(out: Path, **options: object) -> TrainConfig:
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("taught") / "run"
-    return train(config(out, data="mnist", width=8, steps=3, conditional="projection", ema_rampup=0.0)).path
+    return train(config(out, data="mnist", width=8, steps=3, conditional="projection", ema_rampup=10.0)).path
 
 
 def digits(path: Path, classes: int) -> str:
