@@ -164,15 +164,17 @@ def contrastive(weight: float = 1.0, temperature: float = 1.0) -> Conditional:
     )
 
 
-def infogan(categories: int = 10, continuous: int = 0, weight: float = 1.0) -> Conditional:
+def infogan(
+    categories: int = 10, continuous: int = 0, weight: float = 1.0, continuous_weight: float = 0.1
+) -> Conditional:
     """Find classes without labels: a part of the code has to be recognised in the sample.
 
     Formula:
-        both players: ... - λ·(log softmax(Q(x))[c] - ½·Σ (u - μ(x))²·0.1), c the category of the code, u its uniform
+        both players: ... - λ·log softmax(Q(x))[c] + λ_u·½·Σ (u - μ(x))², c the category of the code, u its uniform
         numbers
     Convention:
-        λ = ``weight`` = 1. Codes are noise, then ``continuous`` numbers uniform in [-1, 1], then ``categories``
-        columns of a category; see the term ``information``. Q shares the critic's body.
+        λ = ``weight`` = 1, λ_u = ``continuous_weight`` = 0.1. Codes are noise, then ``continuous`` numbers uniform in
+        [-1, 1], then ``categories`` columns of a category; see the term ``information``. Q shares the critic's body.
     Use when:
         There are no labels, and the data fall into groups.
     Paper:
@@ -185,7 +187,7 @@ def infogan(categories: int = 10, continuous: int = 0, weight: float = 1.0) -> C
     require(categories >= 0 and categories != 1, f"categories is {categories}: wanted 0, or at least 2")
     require(continuous >= 0, f"continuous is {continuous}: wanted a number that is not negative")
     require(categories + continuous > 0, "categories and continuous are 0: there is nothing to recognise")
-    terms = (Term(name="information", penalty=information(categories, continuous, weight)),)
+    terms = (Term(name="information", penalty=information(categories, continuous, weight, continuous_weight)),)
 
     def critic(
         build: BuildCritic, sample_shape: tuple[int, ...], condition: Condition | None, *, rng: torch.Generator
@@ -202,7 +204,12 @@ def infogan(categories: int = 10, continuous: int = 0, weight: float = 1.0) -> C
         generator_terms=terms,
         categories=categories,
         continuous=continuous,
-        arguments={"categories": categories, "continuous": continuous, "weight": weight},
+        arguments={
+            "categories": categories,
+            "continuous": continuous,
+            "weight": weight,
+            "continuous_weight": continuous_weight,
+        },
     )
 
 

@@ -63,7 +63,8 @@ class TrainConfig:
     conditional: str | None = _option(
         None,
         "generate by label, or by the data's vectors: projection (the flag alone), concatenation, acgan or "
-        "contrastive; or infogan, which finds classes by itself (adversarium list conditionals)",
+        "contrastive; infogan, which finds classes by itself; or none, where --from has one (adversarium list "
+        "conditionals)",
         alone="projection",
     )
     drop_condition: float = _option(
@@ -114,7 +115,7 @@ class TrainConfig:
     decay: str | None = _option(None, "let both learning rates go to 0: cosine or linear")
     decay_kimg: float | None = _option(None, "over how many thousand images (default: a budget in kimg)")
     clip_gradient_norm: float | None = _option(None, "scale either player's gradients down to this norm, all together")
-    penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties")
+    penalty_scale: float = _option(1.0, "multiplies the weights of the preset's penalties, and of --terms")
     penalty_fraction: float = _option(1.0, "share of each batch, drawn at random, that the penalties are taken on")
     anneal_kimg: float | None = _option(None, "how long the preset's annealed values move (r3gan: 20000)")
     terms: str | None = _option(
@@ -181,7 +182,7 @@ class TrainConfig:
             )
         if self.top_k_kimg is not None and self.top_k == 1:
             raise InputError(f"top_k_kimg is {self.top_k_kimg:g}, and top_k is 1: add --top-k")
-        if self.drop_condition and self.conditional is None:
+        if self.drop_condition and self.conditional is None and self.from_run is None:
             raise InputError(f"drop_condition is {self.drop_condition:g}, and nothing is asked for: add --conditional")
         for name, choices in CHOICES.items():
             value = getattr(self, name)

@@ -95,3 +95,14 @@ def test_vectors_are_taken_by_turns(tmp_path: Path, capsys: pytest.CaptureFixtur
     arguments = ["sample", str(run), "--conditions", str(tmp_path / "odd.npy"), "--out", str(tmp_path / "b.npz")]
     assert main(arguments) == 2
     assert "wanted float [B, 3]" in capsys.readouterr().err
+
+
+def test_a_category_that_infogan_found_can_be_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = {"data": "mnist", "width": 16, "network": "mlp", "steps": 2, "conditional": "infogan(categories=4)"}
+    run = train(TrainConfig(**options, out=str(tmp_path / "run"))).path
+    found = drawn(run, "-n", 6, "--label", "3,1", tmp_path / "a.npz")
+    assert found["labels"].tolist() == [3, 1, 3, 1, 3, 1]
+    others = drawn(run, "-n", 6, "--label", "1", tmp_path / "b.npz")
+    assert [np.array_equal(*pair) for pair in zip(found["images"], others["images"], strict=True)] == [False, True] * 3
+    assert main(["sample", str(run), "--label", "4", "--out", str(tmp_path / "c.npz")]) == 2
+    assert "wanted 0 to 3" in capsys.readouterr().err

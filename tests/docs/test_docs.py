@@ -17,7 +17,6 @@ import catalogue  # noqa: E402
 import coverage_check  # noqa: E402
 import public  # noqa: E402
 
-
 PAGES = ("own-loop", "dynamics", "measuring", "diagnosis", "component", "conditional", "collapse")
 
 

@@ -1,5 +1,6 @@
 """Augmentation, packing, pools, further terms and conditions in a run: against twins, and resumed bit for bit."""
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,13 @@ from torch import Tensor, nn
 from adversarium import losses, penalties
 from adversarium.config import TrainConfig
 from adversarium.data import open_data
+from adversarium.diagnostics import Circumstances
+from adversarium.diagnostics.penalised import has_critic_penalty
+from adversarium.diagnostics.remedies import robust
 from adversarium.errors import InputError
 from adversarium.games import alternating
 from adversarium.losses import LOSSES
+from adversarium.nets.minibatch import minibatch_discrimination
 from adversarium.penalties import rows_of
 from adversarium.stabilisers import diffaugment
 from adversarium.train import Step, resume, train
@@ -23,6 +28,7 @@ from adversarium.train.build import build
 from adversarium.train.objective import critic_side, generator_side
 from adversarium.train.resolve import conditions_for, resolve
 from adversarium.train.step import SingleView
+from adversarium.train.terms import played
 from adversarium.train.watch import looked_at
 from adversarium.types import Objective, Term
 
@@ -347,3 +353,84 @@ def test_a_conditional_critic_is_asked_the_same_of_held_out_digits(tmp_path: Pat
         assert [labels[image.tobytes()] for image in stored] == seen.condition.tolist()
     kept = {image.tobytes() for image in training.data.take(np.arange(len(training.data)))}
     assert not any(image.tobytes() in kept for image in source.codec.decode(seen.held_out).numpy())
+
+
+def test_a_critic_of_whole_batches_is_looked_at_in_batches_of_its_own() -> None:
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1), nn.Flatten(0))
+    critic = minibatch_discrimination(kernels=4, dimensions=2)(plain, torch.Generator().manual_seed(0))
+    generator = nn.Linear(2, 3)
+    twin = Twin()
+    step = Step(
+        generator=generator, critic=critic, objective=Objective(loss=losses.hinge()), rule=alternating(),
+        critic_optimizer=torch.optim.SGD(critic.parameters(), lr=0.0),
+        generator_optimizer=torch.optim.SGD(generator.parameters(), lr=0.0),
+        real=twin.real, latent=twin.latent, rng=twin.rng, batch_size=8,
+    )  # fmt: skip
+    samples = torch.randn(16, 3)
+    found = step.judge()(samples)
+    torch.testing.assert_close(found, torch.cat([critic(samples[:8]), critic(samples[8:])]))
+    assert not torch.allclose(found, critic(samples))
+    # and real and fake samples do not meet in it, without being told
+    scores: list[int] = []
+    critic.register_forward_pre_hook(lambda module, inputs: scores.append(len(inputs[0])))
+    step()
+    assert scores[:2] == [8, 8]
+
+
+def test_vector_scores_have_no_order() -> None:
+    generator, critic = nn.Linear(2, 3), nn.Linear(3, 4)
+    twin = Twin()
+    with pytest.raises(InputError, match="have no order"):
+        Step(
+            generator=generator, critic=critic, objective=Objective(loss=losses.realness(outcomes=4)),
+            rule=alternating(), critic_optimizer=torch.optim.SGD(critic.parameters(), lr=0.0),
+            generator_optimizer=torch.optim.SGD(generator.parameters(), lr=0.0),
+            real=twin.real, latent=twin.latent, rng=twin.rng, batch_size=8, top_k=0.5,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("critic", [{"packing": 4}, {"minibatch": "minibatch_std"}])
+def test_packs_of_sorted_data_are_looked_at_mixed(tmp_path: Path, critic: dict[str, object]) -> None:
+    vectors = np.repeat(np.arange(8, dtype=np.float32), 64)[:, None] + np.zeros((1, 2), np.float32)
+    np.save(tmp_path / "sorted.npy", vectors)
+    source = open_data(str(tmp_path / "sorted.npy"))
+    training = build(resolve(TrainConfig(width=8, device="cpu", **critic), source.codec), source)
+    seen = looked_at(training, 128, torch.device("cpu")).real.reshape(-1, 4, 2)
+    alone = (seen[:, 1:] == seen[:, :1]).all((1, 2)).float().mean()
+    assert alone < 0.1  # in the file's order, all of them
+
+
+def test_a_batch_that_groups_do_not_divide_is_refused_first(tmp_path: Path) -> None:
+    options = {"data": "ring", "minibatch": "minibatch_std", "packing": 2, "batch_size": 36, "steps": 1}
+    with pytest.raises(InputError, match="wanted a batch that is a multiple of 8"):
+        train(TrainConfig(**options, out=str(tmp_path / "run")))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_doctor_knows_further_terms_and_its_commands_can_be_run(tmp_path: Path) -> None:
+    config = TrainConfig(data="ring", preset="gan", terms="r1(gamma=1e5)", device="cpu")
+    codec = open_data("ring").codec
+    resolved = resolve(config, codec)
+    circumstances = Circumstances(config=resolved, preset=played(resolved))
+    assert has_critic_penalty(circumstances)
+    remedy = robust(circumstances)
+    assert remedy is not None
+    resolve(dataclasses.replace(resolved, **remedy.options), codec)
+    # and the scale reaches them
+    scaled = build(resolve(dataclasses.replace(config, penalty_scale=0.1), codec), open_data("ring"))
+    assert scaled.step.objective.critic_terms[0].weight == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": "mnist", "packing": 8, "batch_size": 8}, "one pack"),
+        ({"data": "mnist", "preset": "ebgan", "conditional": "projection"}, "reconstructs"),
+        ({"data": "mnist", "terms": "pulling_away"}, "asks the critic for encode"),
+    ],
+)
+def test_what_the_critic_cannot_do_is_refused_first(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        train(TrainConfig(width=8, steps=1, out=str(tmp_path / "run"), **options))
+    assert not (tmp_path / "run").exists()

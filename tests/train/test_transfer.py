@@ -93,3 +93,27 @@ def test_the_average_begins_with_the_generator(tmp_path: Path, taught: Path) -> 
     begin_with(training, taught, lambda message: None)
     ours, averaged = training.step.generator.state_dict(), training.average.module.state_dict()
     assert all(torch.equal(ours[name], averaged[name]) for name in ours)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_with_the_other_again(
+    tmp_path: Path, taught: Path
+) -> None:
+    options = {"data": "mnist", "steps": 2, "from_run": str(taught)}
+    whole = train(config(tmp_path / "whole", **options))
+    killed = train(config(tmp_path / "killed", **options))
+    for file in (killed.path / "checkpoints").iterdir():
+        file.unlink()
+    resume(killed.path)
+    ours, theirs = tensors(whole.path), tensors(killed.path)
+    assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+
+@pytest.mark.parametrize(("method", "layer"), [("acgan", "critic.classes"), ("contrastive", "critic.proxies")])
+def test_what_knows_the_classes_begins_anew(tmp_path: Path, method: str, layer: str) -> None:
+    first = train(config(tmp_path / "first", data="mnist", width=4, steps=1, conditional=method))
+    said: list[str] = []
+    train(
+        config(tmp_path / "next", data=digits(tmp_path / "three.npz", 3), steps=1, from_run=str(first.path)),
+        tell=said.append,
+    )
+    assert any("begin anew" in each and layer in each for each in said)

@@ -19,7 +19,7 @@ def run(arguments: Sequence[str]) -> int:
     asked.add_argument(
         "--label",
         metavar="L,...",
-        help="of a conditional run: labels or names of classes, by turns (default: all, in order, as many of each)",
+        help="of a conditional run: labels, names of classes or infogan's categories, by turns (default: all labels)",
     )
     asked.add_argument("--no-label", action="store_true", help="ask for no label (a run with --drop-condition)")
     asked.add_argument(
@@ -63,6 +63,7 @@ def run(arguments: Sequence[str]) -> int:
         guidance=options.guidance,
     )
     samples = sample_run(trained, options.n, options.seed, condition=condition, guidance=options.guidance)
-    write_samples(out, samples, condition=condition, force=options.force)
+    # what was asked for nothing is of nothing
+    write_samples(out, samples, condition=None if options.no_label else condition, force=options.force)
     print(f"{out}: {options.n} samples")
     return 0

@@ -219,7 +219,7 @@ def _open_npz(path: Path, cache_dir: Path | None) -> Npz:
                 labels = _as_labels(_read_member(archive, members[label_key], path, None), f"{path}: {label_key}")
             if CONDITIONS in members and sample_key != CONDITIONS:
                 conditions = as_conditions(
-                    _read_member(archive, members[CONDITIONS], path, None), f"{path}: {CONDITIONS}"
+                    _read_member(archive, members[CONDITIONS], path, cache_dir), f"{path}: {CONDITIONS}"
                 )
             return Npz(samples, labels, conditions, f"{path}: {sample_key}")
     # a damaged archive meets the readers in many ways; RuntimeError is an encrypted one
@@ -295,6 +295,6 @@ def as_conditions(vectors: npt.NDArray[Any], what: str) -> Vectors:
     found = f"{what} has the dtype {vectors.dtype} and the shape {vectors.shape}"
     fits = vectors.dtype.kind == "f" and vectors.ndim == 2 and vectors.shape[1] >= 1
     require(fits, f"{found}: wanted float vectors [N, E]; classes are called 'labels', and are integers [N]")
-    found_vectors = vectors.astype(np.float32)
+    found_vectors = vectors.astype(np.float32, copy=False)
     require(bool(np.isfinite(found_vectors).all()), f"{what} has a value that is NaN or infinite")
     return found_vectors

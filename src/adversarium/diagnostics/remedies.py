@@ -147,6 +147,8 @@ def method(circumstances: Circumstances, name: str, **options: Any) -> dict[str,
     for option in ("penalty_scale", "penalty_fraction"):
         if getattr(config, option) != 1:
             found[option] = 1.0
+    if config.terms:
+        found["terms"] = ""  # the other method has its own, which may be the same
     return found | options
 
 

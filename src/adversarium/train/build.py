@@ -1,13 +1,15 @@
 """From a configuration to everything that a run needs, resolved and checked before the first step."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from adversarium.conditionals import CONDITIONALS
 from adversarium.config import TrainConfig
 from adversarium.data import (
     Codec,
@@ -19,10 +21,11 @@ from adversarium.data import (
     open_stream,
     splits,
 )
-from adversarium.errors import InputError, lookup
+from adversarium.errors import InputError, lookup, require
 from adversarium.games import GAMES
 from adversarium.nets import NETWORKS, parts_of
-from adversarium.nets.minibatch import MINIBATCH_LAYERS, couples_samples
+from adversarium.nets.minibatch import MINIBATCH_LAYERS, MinibatchStandardDeviation
+from adversarium.penalties import WANTED_METHODS
 from adversarium.presets import PRESETS
 from adversarium.spec import make, written
 from adversarium.stabilisers import Augmentation, ReplayPool, packed_shape
@@ -30,6 +33,7 @@ from adversarium.train.checkpoint import Checkpoint, restore_module
 from adversarium.train.ema import Ema, UniformAverage
 from adversarium.train.feed import Feed
 from adversarium.train.freeze import freeze
+from adversarium.train.objective import terms_of
 from adversarium.train.optimizers import (
     build_optimizer,
     clip_gradient_norm,
@@ -76,6 +80,9 @@ def build_critic(config: TrainConfig, codec: Codec, condition: Condition | None 
         return method.critic(plain, shape, condition, rng=rngs["head"])
     return plain(shape)
 
+
+_WRITTEN: dict[str, Mapping[str, Callable[..., Any]]] = {"game": GAMES, "conditional": CONDITIONALS}
+"""Options that hold a member as text."""
 
 _OF_LATE = ("game", "optimizer", "conditional", "minibatch", "packing")
 """Options of a checkpoint's identity that older checkpoints do not name."""
@@ -153,8 +160,8 @@ class Training:
             if option in _OF_LATE and option not in checkpoint.counters:
                 continue
             saved = checkpoint.counters.get(option)
-            if option == "game" and isinstance(saved, str):
-                saved = written(make(saved, "game", GAMES))  # a rule may have got a new argument since
+            if option in _WRITTEN and isinstance(saved, str):
+                saved = written(make(saved, option, _WRITTEN[option]))  # it may have got a new argument since
             if saved != value:
                 raise InputError(f"{checkpoint.path}: holds another run: {option} is {saved!r}, and here {value!r}")
         for name, module in (
@@ -202,12 +209,18 @@ def build(config: TrainConfig, source: Source) -> Training:
         raise InputError(
             "batch_size is 1, and batch norm needs at least 2: add --no-critic-batch-norm --no-generator-batch-norm"
         )
+    if config.batch_size == config.packing and config.critic_batch_norm:
+        raise InputError(
+            f"packing is {config.packing}, and batch_size too: one pack, and batch norm needs at least 2: add "
+            "--no-critic-batch-norm, or a larger batch"
+        )
     for player, network, excluded in (
         ("critic", critic, preset.critic_without),
         ("generator", generator, preset.generator_without),
     ):
         for part in sorted(parts_of(network) & excluded):
             raise InputError(f"{config.preset}'s {player} must not contain {part}: {preset.why_without}")
+    _refuse_what_the_critic_lacks(config, critic)
     data, held_out = splits(source, default_share(source) if config.hold_out is None else config.hold_out)
     stream = open_stream(data, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
     latent = Latent(prior_of(config), _seed(config.seed, "latent"), device)
@@ -236,7 +249,6 @@ def build(config: TrainConfig, source: Source) -> Training:
         latent=latent.next,
         rng=penalty_rng,
         batch_size=config.batch_size,
-        joint=False if couples_samples(critic) else None,
         precision=config.precision,
         compile=config.compile,
         augment=augment,
@@ -286,6 +298,24 @@ def _dropped(condition: Condition, values: Tensor, share: float, rng: torch.Gene
     return torch.where(drop if values.ndim == 1 else drop[:, None], nothing, values)
 
 
+def _refuse_what_the_critic_lacks(config: TrainConfig, critic: nn.Module) -> None:
+    """Refuse batches that its layers cannot take, and terms that ask it for what it has not."""
+    for layer in critic.modules():
+        if isinstance(layer, MinibatchStandardDeviation) and layer.group is not None:
+            multiple = config.packing * layer.group
+            require(
+                config.batch_size % multiple == 0,
+                f"batch_size is {config.batch_size}, minibatch_std compares groups of {layer.group}, and packing is "
+                f"{config.packing}: wanted a batch that is a multiple of {multiple}",
+            )
+    for term in terms_of(_objective(config)):
+        wanted = WANTED_METHODS.get(term.name, "features")
+        require(
+            wanted == "features" or hasattr(critic, wanted),
+            f"terms name {term.name}, which asks the critic for {wanted}, and that of {config.network} has none",
+        )
+
+
 def _try_augmenting(augment: Augmentation, codec: Codec) -> None:
     """Let an augmentation refuse samples that it cannot change before a run begins."""
     samples, rng = torch.zeros(2, *codec.sample_shape), torch.Generator().manual_seed(0)
@@ -301,14 +331,14 @@ def _top_k(config: TrainConfig) -> Scheduled:
 
 def _objective(config: TrainConfig) -> Objective:
     """Return what a configuration's players minimise."""
-    objective = _scaled(PRESETS[config.preset].objective, config)
+    objective = _scaled(with_terms(PRESETS[config.preset].objective, config.terms), config)
     method = method_of(config)
     if method is not None:
         slots = ("critic_terms", "critic_latent_terms", "generator_terms", "generator_sample_terms")
         objective = dataclasses.replace(
             objective, **{slot: getattr(objective, slot) + getattr(method, slot) for slot in slots}
         )
-    return with_terms(objective, config.terms)
+    return objective
 
 
 def _scaled(objective: Objective, config: TrainConfig) -> Objective:

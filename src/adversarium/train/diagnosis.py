@@ -22,6 +22,7 @@ from adversarium.train.checkpoint import load_newest, newest_first
 from adversarium.train.folder import RunFolder
 from adversarium.train.precision import resolve_device
 from adversarium.train.resolve import resolve
+from adversarium.train.terms import played
 from adversarium.train.watch import Watch
 
 
@@ -52,7 +53,7 @@ def diagnose_run(
     folder = RunFolder.open(Path(path))
     resolve_device(device)  # said now, whether or not the networks will be evaluated
     config = folder.config()
-    preset = lookup("preset", config.preset, PRESETS)
+    lookup("preset", config.preset, PRESETS)  # a run of a later version may have another
     notes: list[str] = []
 
     def note(sentence: str) -> None:
@@ -67,7 +68,7 @@ def diagnose_run(
         raise InputError("\n".join([f"{path}: nothing to diagnose: neither records nor a usable checkpoint", *notes]))
     circumstances = Circumstances(
         config=config,
-        preset=preset,
+        preset=played(config),
         ended=_ended(folder, note),
         data={} if source is None else data_facts(splits(source, config.hold_out or 0.0)[0]),
     )

@@ -127,7 +127,7 @@ class RunFolder:
             # a run that says nothing of it is older than conditions
             found = json.loads(path.read_text(encoding="utf-8")).get("condition")
             return None if found is None else Conditions.from_dict(found)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: cannot be read ({error})") from None
 
     def condition(self) -> Condition | None:

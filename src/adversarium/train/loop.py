@@ -166,9 +166,12 @@ def resume(
             checkpoint.set_aside_newer(found.path)
             position = _Position(found.counters["images"], found.counters["seconds"])
             records = folder.forget_after(training.step.steps)
-        elif folder.metrics.exists():
-            warn(f"{path}: holds no checkpoint yet; starting again from step 0")
-            folder.forget_after(0)
+        else:
+            if folder.metrics.exists():
+                warn(f"{path}: holds no checkpoint yet; starting again from step 0")
+                folder.forget_after(0)
+            if config.from_run is not None:
+                begin_with(training, Path(config.from_run), tell)
         quality = Quality(training, records, tell=tell) if config.evaluate is not None else None
         folder.write_config(config)
         on_start(folder, training, source)

@@ -54,6 +54,13 @@ def resolve(config: TrainConfig, codec: Codec, condition: Condition | None = Non
     device = resolve_device(config.device)
     _refuse_idle_options(config, preset)
     method = method_of(config)
+    if kind == "autoencoder" and (method is not None or config.minibatch is not None):
+        given = (
+            f"conditional is {config.conditional!r}" if method is not None else f"minibatch is {config.minibatch!r}"
+        )
+        raise InputError(f"{given}, and {config.preset}'s critic reconstructs: it has no last layer to put it before")
+    if method is None and config.drop_condition:
+        raise InputError(f"drop_condition is {config.drop_condition:g}, and nothing is asked for: add --conditional")
     if method is not None:
         method.check(condition)
         _refuse_with_conditions(config, method)
@@ -98,7 +105,7 @@ def _shared(one: Any, other: Any) -> Any:
 
 
 def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
-    terms = terms_of(preset.objective)
+    terms = terms_of(with_terms(preset.objective, config.terms))
     optimizers = (preset.critic_optimizer, preset.generator_optimizer)
     scheduled = [
         *(term.weight for term in terms),
@@ -124,7 +131,10 @@ def method_of(config: TrainConfig) -> Conditional | None:
     Raises:
         InputError: no such way, or an argument that it does not take.
     """
-    return None if config.conditional is None else make(config.conditional, "conditional", CONDITIONALS)
+    if config.conditional in (None, "none"):  # "none": whatever the run is that it begins with
+        return None
+    assert config.conditional is not None
+    return make(config.conditional, "conditional", CONDITIONALS)
 
 
 def conditions_for(config: TrainConfig, source: Source) -> Conditions | None:

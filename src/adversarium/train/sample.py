@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from adversarium.data import Codec
+from adversarium.data import Codec, Conditions
 from adversarium.data.arrays import as_conditions
 from adversarium.data.npy import open_map
 from adversarium.errors import output_file, require
@@ -24,6 +24,7 @@ from adversarium.train.feed import Feed
 from adversarium.train.folder import RunFolder
 from adversarium.train.precision import resolve_device
 from adversarium.train.resolve import prior_of, resolve
+from adversarium.types import Condition
 
 CHUNK = 256
 """Codes are drawn this many at a time, so that the first samples of a seed do not depend on how many are asked for."""
@@ -123,7 +124,8 @@ def sample_run(
     module = trained.module
     if trained.feed.conditions is None:
         conditional = "train it with --conditional"
-        require(condition is None, f"the run is not conditional, and cannot be asked for a label: {conditional}")
+        asked = condition is not None and not trained.feed.prior.categories
+        require(not asked, f"the run is not conditional, and cannot be asked for a label: {conditional}")
         require(guidance == 1, f"guidance is {guidance:g}, and the run is not conditional: {conditional}")
     if guidance != 1:
         module = _Guided(module, guidance)
@@ -155,7 +157,11 @@ def conditions_asked(
     """
     require(n >= 1, f"n is {n}: wanted at least 1")
     require(math.isfinite(guidance), f"guidance is {guidance}: wanted a number")
-    conditions = trained.feed.conditions
+    conditions, categories = trained.feed.conditions, trained.feed.prior.categories
+    if conditions is None and categories and labels is not None:
+        found = Conditions(Condition("label", categories))  # those of the code, which the run found by itself
+        chosen = torch.tensor([found.label(each.strip()) for each in labels.split(",")])
+        return chosen[torch.arange(n) % len(chosen)]
     if conditions is None:
         for name, given in (("label", labels), ("no-label", nothing or None), ("conditions", vectors)):
             require(
@@ -172,7 +178,7 @@ def conditions_asked(
         require(
             conditions.condition.kind == "vector", f"--conditions {vectors}: the run generates by labels: give --label"
         )
-        rows = torch.from_numpy(as_conditions(np.asarray(open_map(vectors)), str(vectors)))
+        rows = torch.from_numpy(as_conditions(np.array(open_map(vectors)), str(vectors)))
         conditions.condition.check(rows)
         return rows[torch.arange(n) % len(rows)]
     if labels is not None:
@@ -203,6 +209,10 @@ def draw_samples(
     for start in range(0, n, CHUNK):
         if condition is None:
             codes, asked = feed.draw(CHUNK, rng)
+        elif feed.conditions is None:
+            codes, asked = feed.prior.draw(CHUNK, rng), None
+            category = condition[start : start + CHUNK]
+            codes = feed.prior.with_category(codes[: len(category)], category)
         else:
             codes, asked = feed.prior.draw(CHUNK, rng), condition[start : start + CHUNK]
         parts.append(generate(module, codec, codes[: n - start], None if asked is None else asked[: n - start]))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adversarium.config import PRECISIONS
 from adversarium.errors import InputError
 from adversarium.nets import parts_of
-from adversarium.nets.minibatch import MinibatchStandardDeviation
+from adversarium.nets.minibatch import MinibatchDiscrimination, MinibatchStandardDeviation, couples_samples
 from adversarium.penalties import per_sample
 from adversarium.stabilisers import Augmentation, ReplayPool, pack
 from adversarium.train.objective import (
@@ -63,7 +63,7 @@ class Step:
         rng: for penalties that draw points.
         batch_size: samples in a batch.
         joint: whether real and fake samples may share a forward pass of the critic. ``None``: unless it has batch
-            norm. Give ``False`` for a critic that couples the samples of a batch in another way.
+            norm or a layer that compares samples. Give ``False`` for one that couples a batch in another way.
         precision: ``fp32``, or ``bf16`` for bf16 autocast in both networks (losses and penalties stay in float32).
         compile: evaluate both players' sides by ``torch.compile``, the critic's objective as one graph. The first
             steps take a minute or so; it needs a C++ compiler (a CPU) or Triton (a GPU).
@@ -125,6 +125,12 @@ class Step:
             raise InputError(f"precision is {precision!r}: wanted one of {', '.join(precisions)}")
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}: wanted at least 1")
+        adapts = augment is not None and isinstance(augment.probability, Tensor)
+        if objective.loss.score_width is not None and (adapts or top_k != 1):
+            raise InputError(
+                f"the loss is {objective.loss.name}, whose scores are vectors and have no order: leave top_k and "
+                "adaptive augmentation out"
+            )
         if packing < 1 or batch_size % packing:
             raise InputError(
                 f"packing is {packing}, and batch_size {batch_size}: wanted a batch of whole packs, "
@@ -153,9 +159,9 @@ class Step:
         )
         batch_norm = "batch_norm" in parts_of(critic)
         # terms that look at single fakes see them through packs too
-        self._single = self._score if packing == 1 else SingleView(self._score, packing, 1)
+        self._single = self._score if packing == 1 else SingleView(self._score, packing)
         # one pass for real and fake changes no score where samples do not meet inside the critic
-        self._joint = not batch_norm if joint is None else joint
+        self._joint = not couples_samples(critic) if joint is None else joint
         self._check_players(batch_norm)
         for constraint in constraints:
             if constraint.when != "step":
@@ -228,10 +234,15 @@ class Step:
 
     def judge(self, condition: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """Return the critic as a function of any number of single samples, of these conditions, to look at it."""
-        groups = (each.group for each in self.critic.modules() if isinstance(each, MinibatchStandardDeviation))
-        group = next(groups, None) or 1
-        alone = self.packing * group == 1
-        return bound(self.critic if alone else SingleView(self.critic, self.packing, group), condition)
+        groups = [
+            # a layer that compares whole batches is shown as many samples as it was trained on
+            getattr(each, "group", None) or self.batch_size // self.packing
+            for each in self.critic.modules()
+            if isinstance(each, MinibatchStandardDeviation | MinibatchDiscrimination)
+        ]
+        if self.packing == 1 and not groups:
+            return bound(self.critic, condition)
+        return bound(SingleView(self.critic, self.packing, max(groups, default=None)), condition)
 
     def _draw(self) -> tuple[Tensor, Tensor | None]:
         """Return real samples, and what they are of."""

@@ -5,10 +5,12 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from adversarium.config import TrainConfig
 from adversarium.errors import InputError, require
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
+from adversarium.presets import PRESETS
 from adversarium.spec import make, split
-from adversarium.types import Objective, Term
+from adversarium.types import Objective, Preset, Term
 
 _SLOTS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "critic_terms": PENALTIES,
@@ -38,6 +40,12 @@ def with_terms(objective: Objective, text: str | None) -> Objective:
         added: dict[str, Any] = {slot: (*there, term)}
         objective = dataclasses.replace(objective, **added)
     return objective
+
+
+def played(config: TrainConfig) -> Preset:
+    """Return a configuration's method with its further terms: what is really played."""
+    preset = PRESETS[config.preset]
+    return dataclasses.replace(preset, objective=with_terms(preset.objective, config.terms))
 
 
 def parse_terms(text: str | None) -> list[tuple[str, Term[Any]]]:

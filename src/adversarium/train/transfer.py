@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from adversarium.config import FIELDS, TrainConfig
 from adversarium.errors import InputError
+from adversarium.nets.conditional import ConditionEmbedding
+from adversarium.nets.heads import ClassifyingCritic
 from adversarium.train.build import Training
 from adversarium.train.checkpoint import load_newest
 from adversarium.train.folder import RunFolder
@@ -65,7 +67,12 @@ def _give(network: nn.Module, weights: dict[str, Tensor], player: str, path: Pat
     """Load weights; return the names of those of a condition that do not fit, which stay as they are."""
     own = network.state_dict()
     odd = [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    of_condition = [name for name in odd if "embedding" in name]
+    owned = tuple(
+        f"{name}."
+        for name, part in network.named_modules()
+        if isinstance(part, ConditionEmbedding) or (name == "classes" and isinstance(network, ClassifyingCritic))
+    )
+    of_condition = [name for name in odd if name.startswith(owned)]
     weights = {name: own[name] if name in of_condition else value for name, value in weights.items()}
     missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
     odd = [name for name in odd if name not in of_condition]

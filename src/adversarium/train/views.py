@@ -42,18 +42,25 @@ class SingleView(nn.Module):
     """A critic that sees several samples at once, of packs or of groups, as one of any number of single samples.
 
     Each sample gets its pack's score, whose gradient is shared out: the gradient of the sum of the scores by a sample
-    is that of its pack's score. Samples that fill no pack or group are filled up with the first ones.
+    is that of its pack's score. Samples that fill no pack or group are filled up with the first ones. Each group of
+    packs is shown by itself; without a ``group`` all are shown at once.
     """
 
-    def __init__(self, critic: nn.Module, degree: int, group: int) -> None:
+    def __init__(self, critic: nn.Module, degree: int, group: int | None = None) -> None:
         super().__init__()
-        self.critic, self.degree, self.multiple = critic, degree, degree * group
+        self.critic, self.degree, self.group = critic, degree, group
 
     def forward(self, samples: Tensor, *condition: Tensor) -> Tensor:
         """Return the samples' scores, ``[B, ...]``."""
         count = len(samples)
-        rows = torch.arange(count + -count % self.multiple, device=samples.device) % count
-        scores = self.critic(pack(samples[rows], self.degree), *(each[rows] for each in condition))
+        multiple = self.degree * (self.group or 1)
+        rows = torch.arange(count + -count % multiple, device=samples.device) % count
+        scores = torch.cat(
+            [
+                self.critic(pack(samples[some], self.degree), *(each[some] for each in condition))
+                for some in (rows.split(multiple) if self.group else (rows,))
+            ]
+        )
         value = scores.detach()
         shared: Tensor = value + (scores - value) / self.degree
         return shared.repeat_interleave(self.degree, 0)[:count]

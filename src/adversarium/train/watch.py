@@ -14,10 +14,11 @@ from adversarium.data.source import some_of
 from adversarium.diagnostics import Circumstances, History, Record, UpdateSizes, data_facts, diagnose, probe
 from adversarium.diagnostics.finding import FINDING
 from adversarium.metrics import References
-from adversarium.presets import PRESETS
+from adversarium.nets.minibatch import couples_samples
 from adversarium.train.build import Training
 from adversarium.train.evaluator import Evaluator
 from adversarium.train.objective import bound
+from adversarium.train.terms import played
 
 PROBED = 128
 """Samples a side that the probe looks at, the same ones at every look. Fewer where batches are small, which says that
@@ -57,7 +58,7 @@ class Watch:
     def _circumstances(self) -> Circumstances:
         # measured at the first look: a probe alone needs no facts on the data
         config = self._training.config
-        return Circumstances(config=config, preset=PRESETS[config.preset], data=data_facts(self._training.data))
+        return Circumstances(config=config, preset=played(config), data=data_facts(self._training.data))
 
     def before_step(self) -> None:
         """Remember what the next step's update is measured by, where it will be."""
@@ -209,17 +210,24 @@ def looked_at(training: Training, count: int, device: torch.device) -> Seen:
     """
     data, held_out = training.data, training.held_out
 
+    # data may lie sorted by class, and a critic of packs or groups would see one class in each
+    mixed = training.step.packing > 1 or couples_samples(training.step.critic)
+
     def seen(source: Source, stored: Tensor) -> Tensor:
         return source.codec.encode(stored.to(device))
 
+    def drawn(source: Source, seed: int) -> Tensor:
+        stored = some_of(source, count, seed)
+        return stored[torch.randperm(len(stored), generator=torch.Generator().manual_seed(seed))] if mixed else stored
+
     if training.conditions is None:
         return Seen(
-            seen(data, some_of(data, count, _SEED)),
+            seen(data, drawn(data, _SEED)),
             # of a density both are fresh draws
-            None if held_out is None else seen(held_out, some_of(held_out, count, _SEED + 1)),
+            None if held_out is None else seen(held_out, drawn(held_out, _SEED + 1)),
         )
     assert isinstance(data, ArraySource)
-    numbers = data.spread(count)
+    numbers = np.random.default_rng(_SEED).permutation(data.spread(count))
     real, labels = torch.from_numpy(data.take(numbers)), data.labels_of(numbers)
     vectors = data.conditions_of(numbers)
     condition = torch.from_numpy(labels if vectors is None else vectors).to(device)
@@ -227,7 +235,8 @@ def looked_at(training: Training, count: int, device: torch.device) -> Seen:
         return Seen(seen(data, real), None, condition)
     everything = np.arange(len(held_out))
     others = held_out.labels_of(everything)
-    assert others is not None
+    if others is None:
+        return Seen(seen(data, real), None, condition)
     of_class = {label: itertools.cycle(everything[others == label]) for label in set(others.tolist())}
     matched = [int(next(of_class[label])) for label in labels.tolist() if label in of_class]
     if len(matched) < len(numbers):
