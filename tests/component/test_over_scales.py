@@ -11,11 +11,11 @@ from adversarium.component import (
     MultiPeriodCritic,
     MultiScaleCritic,
     all_layers,
-    match_features,
     over_scales,
 )
 from adversarium.errors import InputError
 from adversarium.losses import LOSSES
+from adversarium.penalties import match_features
 from adversarium.types import Loss
 
 

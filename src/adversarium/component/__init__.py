@@ -2,7 +2,7 @@
 
 ``AdversarialWeight`` balances an adversarial loss against a reconstruction loss. ``PatchCritic`` and
 ``MultiScaleCritic`` judge images, ``MultiPeriodCritic`` and ``MultiScaleWaveCritic`` waveforms, patch by patch.
-``over_scales`` makes any loss one of lists of scores, and ``match_features`` compares lists of features.
+``over_scales`` makes any loss one of lists of scores, and ``penalties.match_features`` compares lists of features.
 """
 
 from adversarium.component.audio import MultiPeriodCritic, MultiScaleWaveCritic, PeriodCritic, WaveCritic
@@ -10,7 +10,6 @@ from adversarium.component.critics import LayeredCritic, SeveralCritics
 from adversarium.component.images import MultiScaleCritic, PatchCritic
 from adversarium.component.scales import LossOverScales, all_layers, over_scales
 from adversarium.component.weight import AdversarialWeight
-from adversarium.penalties import match_features
 
 __all__ = [
     "AdversarialWeight",
@@ -24,6 +23,5 @@ __all__ = [
     "SeveralCritics",
     "WaveCritic",
     "all_layers",
-    "match_features",
     "over_scales",
 ]

@@ -20,7 +20,7 @@ class Batch(NamedTuple):
 
     @property
     def condition(self) -> Tensor | None:
-        """What conditional networks are asked for: the vectors, or else the labels."""
+        """What conditional networks are asked for, the vectors or else the labels."""
         return self.labels if self.conditions is None else self.conditions
 
 

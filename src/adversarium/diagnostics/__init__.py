@@ -6,6 +6,7 @@ from adversarium.diagnostics.detectors import DETECTORS, diagnose, unjudged
 from adversarium.diagnostics.finding import Circumstances, Finding, Record, Remedy
 from adversarium.diagnostics.history import History
 from adversarium.diagnostics.probe import PROBED, UpdateSizes, probe
+from adversarium.diagnostics.state import State
 
 __all__ = [
     "DETECTORS",
@@ -18,6 +19,7 @@ __all__ = [
     "Limits",
     "Record",
     "Remedy",
+    "State",
     "UpdateSizes",
     "data_facts",
     "diagnose",

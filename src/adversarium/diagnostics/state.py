@@ -17,9 +17,9 @@ class State:
     """What the samples are like, as the probe saw them in the last part of the run.
 
     Attributes:
-        good: whether they are near to the data (:attr:`Limits.good_distance`), and enough of them are at the known
-            modes (:attr:`Limits.good_quality`) or, where none is known, of the data are reached
-            (:attr:`Limits.good_coverage`).
+        good: whether they are near to the data (``Limits.good_distance``), and enough of them are at the known
+            modes (``Limits.good_quality``) or, where none is known, of the data are reached
+            (``Limits.good_coverage``).
         improving: whether they have lately become better.
         distance: of fakes to data, as the probe's.
         share: the share that counts; NaN where it was not measured.

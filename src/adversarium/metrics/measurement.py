@@ -59,7 +59,7 @@ class Measurement:
 
     @property
     def told_error(self) -> float | None:
-        """The standard error to tell: of the mean, or the metric's own where that is many times as wide."""
+        """The standard error to tell, that of the mean, or the metric's own where that is many times as wide."""
         wider = _own_is_wider(self.own_error, self.standard_error)
         return self.own_error if wider else self.standard_error
 

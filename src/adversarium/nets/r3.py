@@ -57,7 +57,7 @@ SLOPE = 0.2
 """Leaky ReLU's slope below 0."""
 
 LAST_GAIN = 1e-3
-"""The gain of the critic's last layers of a block, which the authors have at 0: no norm can divide a weight of 0."""
+"""The gain of the last layer of each block of the critic. The authors' is 0, which no norm can divide by."""
 
 
 class R3Block(nn.Module):

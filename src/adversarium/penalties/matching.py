@@ -14,6 +14,7 @@ from adversarium.penalties.slope import check_samples
 from adversarium.types import Critic, Penalty, PerSample
 
 MatchingNorm = Literal["squared", "absolute"]
+"""How two means of features are compared."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ class Augmentation(Protocol):
 
     @property
     def probability(self) -> Tensor | float:
-        """How often it acts: from 0 to 1; a buffer (shape ``[]``) where it adapts."""
+        """How often it acts, from 0 to 1; a buffer (shape ``[]``) where it adapts."""
         ...
 
     def real(self, real: Tensor, fake: Tensor, rng: torch.Generator | None) -> Tensor:

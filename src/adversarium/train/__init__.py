@@ -5,6 +5,7 @@ from adversarium.train.diagnosis import diagnose_run
 from adversarium.train.ema import Ema, UniformAverage
 from adversarium.train.evaluation import Evaluation, default_protocols, open_evaluation
 from adversarium.train.evaluator import Evaluator
+from adversarium.train.feed import Feed
 from adversarium.train.loop import Run, StoppedError, resume, train
 from adversarium.train.objective import (
     CriticSide,
@@ -24,6 +25,7 @@ __all__ = [
     "Ema",
     "Evaluation",
     "Evaluator",
+    "Feed",
     "NonFiniteError",
     "Run",
     "Step",
