@@ -84,7 +84,7 @@ def _call(function: Callable[..., Any], condition: Tensor, x: Tensor) -> Any:
 class ConditionEmbedding(nn.Module):
     """A learned row for each value of a condition, ``[B]`` or ``[B, size]`` to ``[B, width]``.
 
-    Labels have a table of ``size + 1`` rows, the last for no condition, whose entries are N(0, σ²) at first, σ = ``std``.
+    Labels have a table of ``size + 1`` rows, the last for no condition, of entries N(0, σ²), σ = ``std``.
     Vectors have a linear map without a bias, so that no condition, zeros, is 0; its entries are N(0, σ²/size):
     vectors of entries of about unit size are embedded in rows like those of labels.
 
