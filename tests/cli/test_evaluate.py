@@ -256,10 +256,13 @@ def test_a_disk_that_is_full_leaves_neither_file(monkeypatch: pytest.MonkeyPatch
 
 
 LONG_CALL = """
-import hashlib
+import hashlib, threading
 from adversarium.cli.interrupt import ended_at_once
 with ended_at_once("in a long call", lambda: print("tidy", flush=True)):
-    print("ready", flush=True)
+    # said by a thread, once the call is under way: before it, Python itself would end at the signal
+    ready = threading.Timer(1.0, lambda: print("ready", flush=True))
+    ready.daemon = True
+    ready.start()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)  # minutes in one step of Python
 """
 

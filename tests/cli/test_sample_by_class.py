@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from adversarium.cli import main
 from adversarium.config import TrainConfig
 from adversarium.data import open_data
-from adversarium.train import load_generator, sample_run, train
+from adversarium.train import load_generator, sample_run, train, write_samples
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,14 @@ def test_a_category_that_infogan_found_can_be_asked_for(tmp_path: Path, capsys: 
     assert [np.array_equal(*pair) for pair in zip(found["images"], others["images"], strict=True)] == [False, True] * 3
     assert main(["sample", str(run), "--label", "4", "--out", str(tmp_path / "c.npz")]) == 2
     assert "wanted 0 to 3" in capsys.readouterr().err
+
+
+def test_a_picture_has_a_row_for_each_class(run: Path, tmp_path: Path) -> None:
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 1, 28, 28), np.uint8)
+    write_samples(tmp_path / "a.png", images, condition=torch.tensor([0, 0, 0, 4, 4]))
+    with Image.open(tmp_path / "a.png") as picture:
+        width, height = picture.size
+        assert width / height == pytest.approx(92 / 62)  # three columns, two rows
+        middle = [[picture.getpixel((int((column + 0.5) * width / 3), int(y * height))) for column in range(3)]
+                  for y in (0.25, 0.75)]  # fmt: skip
+    assert middle == [[0, 1, 2], [3, 4, 255]]

@@ -249,6 +249,20 @@ def write_samples(
         with atomic_write(path) as stream:
             np.savez_compressed(stream, **arrays)
     elif is_image:
-        pictures.write_image(path, pictures.grid_of(samples))
+        labels = None if condition is None or condition.is_floating_point() else condition.numpy()
+        pictures.write_image(path, pictures.grid_of(*_in_rows(samples, labels)))
     else:
         pictures.write_scatter(path, samples)
+
+
+def _in_rows(images: npt.NDArray[Any], labels: npt.NDArray[np.int64] | None) -> tuple[npt.NDArray[Any], int | None]:
+    """Return images and how many to a row: sorted by label, a row for each, filled up with white ones."""
+    if labels is None or len(set(labels.tolist())) == 1 or (np.diff(labels) < 0).any():
+        return images, None
+    groups = [images[labels == label] for label in sorted(set(labels.tolist()))]
+    columns = max(len(group) for group in groups)
+    rows = [
+        np.concatenate([group, np.full((columns - len(group), *images.shape[1:]), 255, images.dtype)])
+        for group in groups
+    ]
+    return np.concatenate(rows), columns
