@@ -60,6 +60,14 @@ def report(
     return ok
 
 
+def mean_and_spread(values: Sequence[float], digits: int) -> str:
+    """Return the mean ± the standard deviation over seeds, as a cell of a table; of no value an empty one."""
+    if not values:
+        return ""
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{spread}"
+
+
 def machine() -> dict[str, Any]:
     """Return what a reader needs in order to place the numbers."""
     facts: dict[str, Any] = {"cpu": _cpu(), "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1)}

@@ -33,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _measure import mean_and_spread
 from torch import Tensor
 
 from adversarium.config import TrainConfig
@@ -146,14 +147,6 @@ def run(method: str, seed: int, kimg: float, pictures: Path | None, **changes: A
         "cpu_seconds": round(seconds, 1),
         "options": options,
     }
-
-
-def mean_and_spread(values: list[float], digits: int) -> str:
-    """Return mean ± standard deviation."""
-    if not values:
-        return ""
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 def table_of(results: list[dict[str, Any]]) -> str:

@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _measure import mean_and_spread
 
 from adversarium.config import TrainConfig
 from adversarium.data.idx import mnist
@@ -147,12 +148,6 @@ def run(method: str, seed: int, kimg: float, options: dict[str, Any]) -> dict[st
         "cpu_seconds": round(time.process_time() - started, 1),
         "looks": looks.found,
     }
-
-
-def mean_and_spread(values: list[float], digits: int) -> str:
-    """Return mean ± standard deviation."""
-    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{spread}"
 
 
 def table(results: list[dict[str, Any]]) -> str:

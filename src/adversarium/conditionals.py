@@ -8,6 +8,7 @@ from torch import nn
 
 from adversarium.errors import InputError, require
 from adversarium.nets.heads import (
+    Build,
     ClassifyingCritic,
     ConcatenationCritic,
     ContrastiveCritic,
@@ -22,9 +23,6 @@ from adversarium.penalties import (
     information,
 )
 from adversarium.types import Condition, ConditionKind, GeneratorPenalty, Penalty, Term
-
-BuildCritic = Callable[[tuple[int, ...]], nn.Module]
-"""The shape of a sample to a plain critic for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +188,7 @@ def infogan(
     terms = (Term(name="information", penalty=information(categories, continuous, weight, continuous_weight)),)
 
     def critic(
-        build: BuildCritic, sample_shape: tuple[int, ...], condition: Condition | None, *, rng: torch.Generator
+        build: Build, sample_shape: tuple[int, ...], condition: Condition | None, *, rng: torch.Generator
     ) -> nn.Module:
         return RecognisingCritic.make(
             build, sample_shape, condition, rng=rng, categories=categories, continuous=continuous

@@ -283,6 +283,10 @@ class Term(Generic[AnyPenalty]):
         require(self.name not in taken, f"a term cannot be named {self.name!r}: another number is logged so")
 
 
+SLOTS = ("critic_terms", "critic_latent_terms", "generator_terms", "generator_sample_terms")
+"""Where an objective has its terms, the critic's first."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objective:
     """What the two players minimise: a loss, and the named terms of either.
@@ -308,7 +312,7 @@ class Objective:
             isinstance(self.loss, Loss),
             f"loss is {self.loss!r}: wanted a Loss, which the factories in losses.LOSSES return when called",
         )
-        for slot in ("critic_terms", "critic_latent_terms", "generator_terms", "generator_sample_terms"):
+        for slot in SLOTS:
             terms = getattr(self, slot)
             fits = isinstance(terms, tuple) and all(isinstance(term, Term) for term in terms)
             require(fits, f"{slot} is {terms!r}: wanted a tuple of Term")

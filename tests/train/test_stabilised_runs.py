@@ -25,7 +25,7 @@ from adversarium.penalties import rows_of
 from adversarium.stabilisers import diffaugment
 from adversarium.train import Step, resume, train
 from adversarium.train.build import build
-from adversarium.train.objective import critic_side, generator_side
+from adversarium.train.objective import critic_side, generator_side, terms_of
 from adversarium.train.resolve import conditions_for, resolve
 from adversarium.train.step import SingleView
 from adversarium.train.terms import played
@@ -434,3 +434,11 @@ def test_what_the_critic_cannot_do_is_refused_first(tmp_path: Path, options: dic
     with pytest.raises(InputError, match=message):
         train(TrainConfig(width=8, steps=1, out=str(tmp_path / "run"), **options))
     assert not (tmp_path / "run").exists()
+
+
+def test_scale_and_fraction_reach_every_kind_of_term() -> None:
+    terms = "r1(gamma=1.0), zcr_critic, mode_seeking, feature_matching"
+    source = open_data("ring")
+    config = TrainConfig(terms=terms, penalty_scale=3.0, penalty_fraction=0.5, width=8, device="cpu")
+    objective = build(resolve(config, source.codec), source).step.objective
+    assert [(term.weight, term.fraction) for term in terms_of(objective)] == [(3.0, 0.5)] * 4

@@ -17,7 +17,7 @@ from adversarium.nets import NETWORKS, Family
 from adversarium.nets.minibatch import MINIBATCH_LAYERS
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
 from adversarium.presets import PRESETS
-from adversarium.stabilisers.table import AUGMENTATIONS
+from adversarium.stabilisers import AUGMENTATIONS
 from adversarium.types import Preset
 
 KINDS: dict[str, Mapping[str, Any]] = {

@@ -9,12 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from adversarium.data.arrays import NAMED_CLASSES
 from adversarium.data.source import ArraySource, Source
 from adversarium.errors import InputError, nearest, require
 from adversarium.types import Condition
-
-MOST_CLASSES = 65_536
-"""Labels from here on are taken for identifiers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +53,10 @@ class Conditions:
             return torch.arange(n) * self.condition.size // n
         rows = np.linspace(0, len(self._vectors()) - 1, n).astype(np.int64)
         return torch.from_numpy(self._vectors()[rows])
+
+    def labels(self, text: str) -> Tensor:
+        """Return the labels that a text lists, each as :meth:`label` reads it, parted by commas."""
+        return torch.tensor([self.label(each.strip()) for each in text.split(",")])
 
     def label(self, text: str) -> int:
         """Return the label that a text names: a number, or a class.
@@ -116,6 +118,6 @@ def conditions_of(source: Source) -> Conditions | None:
     if labels is None:
         return None
     size = max(len(source.classes), int(labels.max()) + 1)
-    require(size <= MOST_CLASSES, f"{source.name!r} has labels up to {size - 1}: these are no classes to generate by")
+    require(size <= NAMED_CLASSES, f"{source.name!r} has labels up to {size - 1}: these are no classes to generate by")
     counts = np.bincount(labels, minlength=size)
     return Conditions(Condition("label", size), source.classes, tuple(counts.tolist()))

@@ -183,6 +183,17 @@ def couples_samples(network: nn.Module) -> bool:
     return any(isinstance(module, coupling) for module in network.modules())
 
 
+def groups_of(network: nn.Module) -> list[int | None]:
+    """Return how many samples each of a network's layers of this module compares at a time; ``None``: the batch."""
+    found: list[int | None] = []
+    for module in network.modules():
+        if isinstance(module, MinibatchStandardDeviation):
+            found.append(module.group)
+        elif isinstance(module, MinibatchDiscrimination):
+            found.append(None)
+    return found
+
+
 def _inserted(critic: nn.Module, layer: nn.Module, columns: int, rng: torch.Generator) -> nn.Sequential:
     """Return the critic with a layer that appends columns; their weights are as large as the others."""
     last = last_linear(critic)

@@ -24,7 +24,7 @@ from adversarium.data import (
 from adversarium.errors import InputError, lookup, require
 from adversarium.games import GAMES
 from adversarium.nets import NETWORKS, parts_of
-from adversarium.nets.minibatch import MINIBATCH_LAYERS, MinibatchStandardDeviation
+from adversarium.nets.minibatch import MINIBATCH_LAYERS, groups_of
 from adversarium.penalties import WANTED_METHODS
 from adversarium.presets import PRESETS
 from adversarium.spec import make, written
@@ -45,8 +45,8 @@ from adversarium.train.optimizers import (
 )
 from adversarium.train.resolve import augmentation_of, conditions_for, known, method_of, prior_of
 from adversarium.train.step import Step
-from adversarium.train.terms import with_terms
-from adversarium.types import Anneal, AnyPenalty, Condition, Objective, OptimizerSettings, Scheduled, Term
+from adversarium.train.terms import played
+from adversarium.types import SLOTS, Anneal, Condition, Objective, OptimizerSettings, Scheduled
 
 
 def build_generator(config: TrainConfig, codec: Codec, condition: Condition | None = None) -> nn.Module:
@@ -83,6 +83,12 @@ def build_critic(config: TrainConfig, codec: Codec, condition: Condition | None 
 
 _WRITTEN: dict[str, Mapping[str, Callable[..., Any]]] = {"game": GAMES, "conditional": CONDITIONALS}
 """Options that hold a member as text."""
+
+OF_THE_NETWORKS = (
+    *("network", "width", "latent_dim", "critic_batch_norm", "generator_batch_norm"),
+    *("conditional", "minibatch", "packing"),
+)
+"""Options that say what a run's networks are."""
 
 _OF_LATE = ("game", "optimizer", "conditional", "minibatch", "packing")
 """Options of a checkpoint's identity that older checkpoints do not name."""
@@ -127,8 +133,7 @@ class Training:
 
     def identity(self) -> dict[str, object]:
         """Return what a checkpoint must agree with to be continued from."""
-        names = ("preset", "network", "width", "latent_dim", "critic_batch_norm", "generator_batch_norm")
-        return {name: getattr(self.config, name) for name in (*names, *_OF_LATE)}
+        return {name: getattr(self.config, name) for name in ("preset", "game", "optimizer", *OF_THE_NETWORKS)}
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that determines how the run continues."""
@@ -220,7 +225,8 @@ def build(config: TrainConfig, source: Source) -> Training:
     ):
         for part in sorted(parts_of(network) & excluded):
             raise InputError(f"{config.preset}'s {player} must not contain {part}: {preset.why_without}")
-    _refuse_what_the_critic_lacks(config, critic)
+    objective = _objective(config)
+    _refuse_what_the_critic_lacks(config, critic, objective)
     data, held_out = splits(source, default_share(source) if config.hold_out is None else config.hold_out)
     stream = open_stream(data, batch_size=config.batch_size, seed=_seed(config.seed, "data"), device=device)
     latent = Latent(prior_of(config), _seed(config.seed, "latent"), device)
@@ -240,7 +246,7 @@ def build(config: TrainConfig, source: Source) -> Training:
     step = Step(
         generator=generator,
         critic=critic,
-        objective=_objective(config),
+        objective=objective,
         rule=make(known(config.game), "game", GAMES),
         critic_optimizer=build_optimizer(settings[0], critic.parameters()),
         generator_optimizer=build_optimizer(settings[1], generator.parameters()),
@@ -298,20 +304,19 @@ def _dropped(condition: Condition, values: Tensor, share: float, rng: torch.Gene
     return torch.where(drop if values.ndim == 1 else drop[:, None], nothing, values)
 
 
-def _refuse_what_the_critic_lacks(config: TrainConfig, critic: nn.Module) -> None:
+def _refuse_what_the_critic_lacks(config: TrainConfig, critic: nn.Module, objective: Objective) -> None:
     """Refuse batches that its layers cannot take, and terms that ask it for what it has not."""
-    for layer in critic.modules():
-        if isinstance(layer, MinibatchStandardDeviation) and layer.group is not None:
-            multiple = config.packing * layer.group
-            require(
-                config.batch_size % multiple == 0,
-                f"batch_size is {config.batch_size}, minibatch_std compares groups of {layer.group}, and packing is "
-                f"{config.packing}: wanted a batch that is a multiple of {multiple}",
-            )
-    for term in terms_of(_objective(config)):
-        wanted = WANTED_METHODS.get(term.name, "features")
+    for group in filter(None, groups_of(critic)):
+        multiple = config.packing * group
         require(
-            wanted == "features" or hasattr(critic, wanted),
+            config.batch_size % multiple == 0,
+            f"batch_size is {config.batch_size}, minibatch_std compares groups of {group}, and packing is "
+            f"{config.packing}: wanted a batch that is a multiple of {multiple}",
+        )
+    for term in terms_of(objective):
+        wanted = WANTED_METHODS.get(term.name)
+        require(
+            wanted in (None, "features") or hasattr(critic, str(wanted)),  # features are found in every critic
             f"terms name {term.name}, which asks the critic for {wanted}, and that of {config.network} has none",
         )
 
@@ -331,13 +336,11 @@ def _top_k(config: TrainConfig) -> Scheduled:
 
 def _objective(config: TrainConfig) -> Objective:
     """Return what a configuration's players minimise."""
-    objective = _scaled(with_terms(PRESETS[config.preset].objective, config.terms), config)
+    objective = _scaled(played(config).objective, config)
     method = method_of(config)
     if method is not None:
-        slots = ("critic_terms", "critic_latent_terms", "generator_terms", "generator_sample_terms")
-        objective = dataclasses.replace(
-            objective, **{slot: getattr(objective, slot) + getattr(method, slot) for slot in slots}
-        )
+        joined: dict[str, Any] = {slot: getattr(objective, slot) + getattr(method, slot) for slot in SLOTS}
+        objective = dataclasses.replace(objective, **joined)
     return objective
 
 
@@ -351,18 +354,14 @@ def _scaled(objective: Objective, config: TrainConfig) -> Objective:
             return paced(weight, config)
         return weight * factor
 
-    def all_scaled(terms: tuple[Term[AnyPenalty], ...]) -> tuple[Term[AnyPenalty], ...]:
-        return tuple(
+    terms: dict[str, Any] = {
+        slot: tuple(
             dataclasses.replace(term, weight=scaled(term.weight), fraction=term.fraction * config.penalty_fraction)
-            for term in terms
+            for term in getattr(objective, slot)
         )
-
-    return dataclasses.replace(
-        objective,
-        critic_terms=all_scaled(objective.critic_terms),
-        critic_latent_terms=all_scaled(objective.critic_latent_terms),
-        generator_terms=all_scaled(objective.generator_terms),
-    )
+        for slot in SLOTS
+    }
+    return dataclasses.replace(objective, **terms)
 
 
 # Each random stream has its own number, so that one more draw in one does not shift the others.

@@ -23,10 +23,16 @@ class Feed:
     prior: Prior
     conditions: Conditions | None = None
 
-    def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor | None]:
-        """Draw ``n`` codes and, as often as the data have them, conditions."""
+    def draw(self, n: int, rng: torch.Generator, asked: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Draw ``n`` codes and, as often as the data have them, conditions.
+
+        Of those that are ``asked`` for only as many codes are kept; of an unconditional generator they are categories.
+        """
         codes = self.prior.draw(n, rng)
-        return codes, None if self.conditions is None else self.conditions.draw(n, rng)
+        if asked is None:
+            return codes, None if self.conditions is None else self.conditions.draw(n, rng)
+        codes = codes[: len(asked)]
+        return (self.prior.with_category(codes, asked), None) if self.conditions is None else (codes, asked)
 
     def sheet(self, seed: int, *, is_image: bool) -> tuple[Tensor, Tensor | None]:
         """Return the codes and conditions of a run's own pictures: 100 images, or 2,000 points.

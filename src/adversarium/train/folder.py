@@ -37,7 +37,6 @@ from adversarium.config import TrainConfig, from_mapping, read_config
 from adversarium.data import ArraySource, Codec, Conditions, Source
 from adversarium.errors import InputError
 from adversarium.files import atomic_write
-from adversarium.train.resolve import conditions_for
 from adversarium.types import Condition
 
 
@@ -52,8 +51,8 @@ class RunFolder:
         self.metrics = path / "metrics.jsonl"
 
     @classmethod
-    def begin(cls, config: TrainConfig, source: Source) -> "RunFolder":
-        """Make the folder of a new run.
+    def begin(cls, config: TrainConfig, source: Source, conditions: Conditions | None = None) -> "RunFolder":
+        """Make the folder of a new run, whose generator can be asked for these conditions.
 
         Raises:
             InputError: it holds something already, or cannot be made.
@@ -64,7 +63,6 @@ class RunFolder:
         # filled under another name, then renamed: whoever kills us finds a whole beginning or none
         hidden = cls(path.with_name(f".{path.name}.{os.getpid()}.part"))
         circumstances, identity = _circumstances(config, source), data_identity(source)
-        conditions = conditions_for(config, source)
         condition = None if conditions is None else conditions.as_dict()
         try:
             hidden.samples.mkdir(parents=True)

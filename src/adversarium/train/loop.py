@@ -104,7 +104,7 @@ def train(
     if config.from_run is not None:
         begin_with(training, Path(config.from_run), tell)
     quality = Quality(training, [], tell=tell) if config.evaluate is not None else None
-    folder = RunFolder.begin(config, source)
+    folder = RunFolder.begin(config, source, training.conditions)
     with folder.lock():
         on_start(folder, training, source)
         if quality is not None:

@@ -28,7 +28,7 @@ from adversarium.penalties import (
 )
 from adversarium.penalties import attached as attach
 from adversarium.stabilisers import top_k
-from adversarium.types import AnyPenalty, Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
+from adversarium.types import SLOTS, AnyPenalty, Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
 
 
 @dataclass(frozen=True)
@@ -145,19 +145,11 @@ def compiled_critic_side(**options: Any) -> Callable[..., CriticSide]:
     evaluate = types.FunctionType(_evaluate.__code__.replace(), _evaluate.__globals__)
     compiled = torch.compile(evaluate, fullgraph=True, **options)
 
-    def limited(
-        loss: Loss,
-        critic: Critic,
-        real: Tensor,
-        fake: Tensor,
-        slopes: _Slopes,
-        joint: bool,
-        condition: Tensor | None,
-    ) -> Evaluated:
+    def limited(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: _Slopes, *others: Any) -> Evaluated:
         if slopes.shared or slopes.placed:  # a compiled slope cannot look
             refuse_batch_norm(critic)
         with torch._dynamo.config.patch(recompile_limit=64):
-            found: Evaluated = compiled(loss, critic, real, fake, slopes, joint, condition)
+            found: Evaluated = compiled(loss, critic, real, fake, slopes, *others)
         return found
 
     return partial(_critic_side, limited, "functional")
@@ -295,12 +287,7 @@ def latent_parts(
 
 def terms_of(objective: Objective) -> list[Term[Any]]:
     """Return all terms of an objective, the critic's first."""
-    return [
-        *objective.critic_terms,
-        *objective.critic_latent_terms,
-        *objective.generator_terms,
-        *objective.generator_sample_terms,
-    ]
+    return [term for slot in SLOTS for term in getattr(objective, slot)]
 
 
 def terms_that_read(objective: Objective) -> list[str]:

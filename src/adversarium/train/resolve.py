@@ -11,8 +11,7 @@ from adversarium.nets import NETWORKS, Family
 from adversarium.nets.minibatch import MINIBATCH_LAYERS
 from adversarium.presets import PRESETS
 from adversarium.spec import make, written
-from adversarium.stabilisers import Augmentation
-from adversarium.stabilisers.table import AUGMENTATIONS
+from adversarium.stabilisers import AUGMENTATIONS, Augmentation
 from adversarium.train.objective import terms_of, terms_that_read
 from adversarium.train.optimizers import decay_kimg, settings_of
 from adversarium.train.precision import resolve_device, resolve_precision

@@ -159,9 +159,8 @@ def conditions_asked(
     require(math.isfinite(guidance), f"guidance is {guidance}: wanted a number")
     conditions, categories = trained.feed.conditions, trained.feed.prior.categories
     if conditions is None and categories and labels is not None:
-        found = Conditions(Condition("label", categories))  # those of the code, which the run found by itself
-        chosen = torch.tensor([found.label(each.strip()) for each in labels.split(",")])
-        return chosen[torch.arange(n) % len(chosen)]
+        # those of the code, which the run found by itself
+        return _by_turns(Conditions(Condition("label", categories)).labels(labels), n)
     if conditions is None:
         for name, given in (("label", labels), ("no-label", nothing or None), ("conditions", vectors)):
             require(
@@ -180,11 +179,12 @@ def conditions_asked(
         )
         rows = torch.from_numpy(as_conditions(np.array(open_map(vectors)), str(vectors)))
         conditions.condition.check(rows)
-        return rows[torch.arange(n) % len(rows)]
-    if labels is not None:
-        chosen = torch.tensor([conditions.label(each.strip()) for each in labels.split(",")])
-        return chosen[torch.arange(n) % len(chosen)]
-    return conditions.spread(n)
+        return _by_turns(rows, n)
+    return conditions.spread(n) if labels is None else _by_turns(conditions.labels(labels), n)
+
+
+def _by_turns(values: Tensor, n: int) -> Tensor:
+    return values[torch.arange(n) % len(values)]
 
 
 class _Guided(nn.Module):
@@ -207,14 +207,7 @@ def draw_samples(
     rng = torch.Generator().manual_seed(seed)
     parts = []
     for start in range(0, n, CHUNK):
-        if condition is None:
-            codes, asked = feed.draw(CHUNK, rng)
-        elif feed.conditions is None:
-            codes, asked = feed.prior.draw(CHUNK, rng), None
-            category = condition[start : start + CHUNK]
-            codes = feed.prior.with_category(codes[: len(category)], category)
-        else:
-            codes, asked = feed.prior.draw(CHUNK, rng), condition[start : start + CHUNK]
+        codes, asked = feed.draw(CHUNK, rng, None if condition is None else condition[start : start + CHUNK])
         parts.append(generate(module, codec, codes[: n - start], None if asked is None else asked[: n - start]))
     return np.concatenate(parts)
 

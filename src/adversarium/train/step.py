@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from adversarium.config import PRECISIONS
 from adversarium.errors import InputError
 from adversarium.nets import parts_of
-from adversarium.nets.minibatch import MinibatchDiscrimination, MinibatchStandardDeviation, couples_samples
+from adversarium.nets.minibatch import couples_samples, groups_of
 from adversarium.penalties import per_sample
 from adversarium.stabilisers import Augmentation, ReplayPool, pack
 from adversarium.train.objective import (
@@ -234,12 +234,8 @@ class Step:
 
     def judge(self, condition: Tensor | None = None) -> Callable[[Tensor], Tensor]:
         """Return the critic as a function of any number of single samples, of these conditions, to look at it."""
-        groups = [
-            # a layer that compares whole batches is shown as many samples as it was trained on
-            getattr(each, "group", None) or self.batch_size // self.packing
-            for each in self.critic.modules()
-            if isinstance(each, MinibatchStandardDeviation | MinibatchDiscrimination)
-        ]
+        # a layer that compares whole batches is shown as many samples as it was trained on
+        groups = [group or self.batch_size // self.packing for group in groups_of(self.critic)]
         if self.packing == 1 and not groups:
             return bound(self.critic, condition)
         return bound(SingleView(self.critic, self.packing, max(groups, default=None)), condition)

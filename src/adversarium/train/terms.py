@@ -5,12 +5,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from adversarium.conditionals import CONDITIONALS
 from adversarium.config import TrainConfig
 from adversarium.errors import InputError, require
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
 from adversarium.presets import PRESETS
 from adversarium.spec import make, split
-from adversarium.types import Objective, Preset, Term
+from adversarium.types import SLOTS, Objective, Preset, Term
 
 _SLOTS: dict[str, Mapping[str, Callable[..., Any]]] = {
     "critic_terms": PENALTIES,
@@ -23,7 +24,10 @@ _SLOTS: dict[str, Mapping[str, Callable[..., Any]]] = {
         if name not in ("zcr_critic", "information")
     },
 }
-_OF_A_METHOD = ("acgan_critic", "acgan_generator", "contrastive_critic", "contrastive_generator", "information")
+_OF_A_METHOD = {
+    term.name: name for name, make in CONDITIONALS.items() for slot in SLOTS for term in getattr(make(), slot)
+}
+"""Terms that belong to a way of being conditional."""
 
 
 def with_terms(objective: Objective, text: str | None) -> Objective:
@@ -57,8 +61,7 @@ def parse_terms(text: str | None) -> list[tuple[str, Term[Any]]]:
     found: list[tuple[str, Term[Any]]] = []
     for each in split(text) if text else []:
         name = each.partition("(")[0].strip()
-        if name in _OF_A_METHOD:
-            method = {"acgan": "acgan", "contrastive": "contrastive", "information": "infogan"}[name.partition("_")[0]]
+        if (method := _OF_A_METHOD.get(name)) is not None:
             raise InputError(f"terms name {name}, which belongs to a way of being conditional: --conditional {method}")
         term = make(each, "term", _TERMS)
         require(all(term.name != other.name for _, other in found), f"terms name {term.name} twice")

@@ -10,20 +10,9 @@ from adversarium.config import FIELDS, TrainConfig
 from adversarium.errors import InputError
 from adversarium.nets.conditional import ConditionEmbedding
 from adversarium.nets.heads import ClassifyingCritic
-from adversarium.train.build import Training
+from adversarium.train.build import OF_THE_NETWORKS, Training
 from adversarium.train.checkpoint import load_newest
 from adversarium.train.folder import RunFolder
-
-_OF_THE_NETWORKS = (
-    "network",
-    "width",
-    "latent_dim",
-    "critic_batch_norm",
-    "generator_batch_norm",
-    "conditional",
-    "minibatch",
-    "packing",
-)
 
 
 def like_run(config: TrainConfig) -> TrainConfig:
@@ -35,7 +24,7 @@ def like_run(config: TrainConfig) -> TrainConfig:
     assert config.from_run is not None
     folder = RunFolder.open(Path(config.from_run).expanduser())
     theirs = folder.config()
-    silent = [name for name in _OF_THE_NETWORKS if getattr(config, name) == FIELDS[name].default]
+    silent = [name for name in OF_THE_NETWORKS if getattr(config, name) == FIELDS[name].default]
     return dataclasses.replace(
         config, from_run=str(folder.path.resolve()), **{name: getattr(theirs, name) for name in silent}
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -231,14 +232,17 @@ def looked_at(training: Training, count: int, device: torch.device) -> Seen:
     real, labels = torch.from_numpy(data.take(numbers)), data.labels_of(numbers)
     vectors = data.conditions_of(numbers)
     condition = torch.from_numpy(labels if vectors is None else vectors).to(device)
-    if labels is None or vectors is not None or not isinstance(held_out, ArraySource):
-        return Seen(seen(data, real), None, condition)
-    everything = np.arange(len(held_out))
-    others = held_out.labels_of(everything)
-    if others is None:
-        return Seen(seen(data, real), None, condition)
-    of_class = {label: itertools.cycle(everything[others == label]) for label in set(others.tolist())}
-    matched = [int(next(of_class[label])) for label in labels.tolist() if label in of_class]
-    if len(matched) < len(numbers):
-        return Seen(seen(data, real), None, condition)
-    return Seen(seen(data, real), seen(held_out, torch.from_numpy(held_out.take(np.array(matched)))), condition)
+    matched = None if labels is None or vectors is not None else _of_labels(held_out, labels)
+    return Seen(seen(data, real), None if matched is None else seen(data, matched), condition)
+
+
+def _of_labels(source: Source | None, labels: npt.NDArray[np.int64]) -> Tensor | None:
+    """Return a stored sample of each of these labels; ``None`` where one has none."""
+    if not isinstance(source, ArraySource):
+        return None
+    everything = np.arange(len(source))
+    own = source.labels_of(everything)
+    if own is None or not set(labels.tolist()) <= set(own.tolist()):
+        return None
+    of_class = {label: itertools.cycle(everything[own == label]) for label in set(labels.tolist())}
+    return torch.from_numpy(source.take(np.array([next(of_class[label]) for label in labels.tolist()])))
