@@ -16,7 +16,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "catal
 exclude_patterns = ["ext"]
 
 coverage_package = "adversarium"
-coverage_internal = ["cli", "files"]  # the commands, and file helpers: not for import
+coverage_internal = ["cli", "files", "tensors"]  # the commands, and helpers: not for import
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"

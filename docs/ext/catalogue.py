@@ -58,11 +58,15 @@ INTRODUCTIONS = {
     "NAME`. In code: `stabilisers.AUGMENTATIONS[NAME]()`.",
     "minibatch-layers": "Layers that show a critic its batch: `adversarium train DATA --minibatch NAME`. In code: "
     "`nets.MINIBATCH_LAYERS[NAME]()(critic, rng)`.",
+    "stabilisers": "What else keeps a game on course: `adversarium train DATA --packing 2`, `--top-k 0.5`, "
+    "`--replay-pool 50`. In code: `stabilisers.pack`, `stabilisers.top_k`, `stabilisers.ReplayPool`.",
     "conditionals": "Ways to generate by class, or by what a vector says: `adversarium train DATA --conditional "
     "NAME`.",
     "constraints": "What is done to a critic's weights. In code: `constraints.CONSTRAINTS[NAME]()`.",
     "games": "How the two players move. In code: `games.GAMES[NAME]()`.",
     "networks": "Small readable networks: `adversarium train DATA --network NAME`.",
+    "components": "Parts for a model that has a loss of its own, see [As a part of your model](../component.md). In "
+    "code: `component.NAME`, and `penalties.match_features`.",
     "metrics": "Numbers that say how good samples are: `adversarium evaluate RUN --protocols fd2500_lenet_test`. "
     "In code: the function that each is made of, `metrics.METRICS[NAME].function`.",
     "features": "What metrics compare samples by. In code: `features.FEATURES[NAME]()`, or `features.open_features` "
@@ -106,10 +110,12 @@ def blocks(text: str) -> Iterator[Block]:
         elif kept:
             yield Block(label, kept, False)
 
+    flowing = False  # in a paragraph that begins with a fact's label, as some classes' docstrings have
     for line in text.splitlines():
         indented = line.startswith(" ")
         section, fact = SECTION.fullmatch(line), FACT.fullmatch(line)
-        if section or fact or (label and line and not indented):
+        flowing = flowing and line != ""
+        if section or fact or (label and line and not indented and not flowing):
             yield from finished()
             if section:
                 label, lines = section[1], []
@@ -118,6 +124,7 @@ def blocks(text: str) -> Iterator[Block]:
                 label, kind, lines = fact[1], "kept" if fact[1] in COMMANDS else "prose", [fact[2]]
             else:
                 label, kind, lines = "", "prose", [line]
+            flowing = fact is not None
         else:
             lines.append(line.removeprefix("    ") if indented and kind == "kept" else line.strip() or "")
     yield from finished()

@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     *("component", "conditionals", "constraints", "data", "diagnostics", "features", "games", "losses", "metrics"),
-    *("nets", "penalties", "presets", "stabilisers", "train", "types"),
+    *("nets", "penalties", "presets", "stabilisers", "study", "train", "types"),
 )
 
 

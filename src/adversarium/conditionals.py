@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from adversarium.errors import InputError, require
+from adversarium.nets.body import Build
 from adversarium.nets.heads import (
-    Build,
     ClassifyingCritic,
     ConcatenationCritic,
     ContrastiveCritic,

@@ -57,6 +57,15 @@ class TrainConfig:
         "their own, and of few data)",
     )
     preset: str = _option(DEFAULT_PRESET, "the published method (adversarium list presets)")
+    loss: str | None = _option(
+        None,
+        "a loss in place of the preset's: hinge, 'relativistic(pairing=average)', ... (adversarium list losses); its "
+        "optimizers, penalties and game stay",
+    )
+    penalties: str | None = _option(
+        None,
+        "penalties in place of the preset's: 'r1(gamma=0.1), r2(gamma=0.1)', or none (adversarium list penalties)",
+    )
     network: str = _option("auto", "auto, dcgan, resnet, r3, mlp, vector-mlp, ... (adversarium list networks)")
     width: int | None = _option(None, "the networks' width (default: dcgan, resnet, r3 32, mlp 256, vector-mlp 512)")
     latent_dim: int | None = _option(None, "numbers in a latent code (default: 64 for images, 2 to 64 for vectors)")
@@ -147,6 +156,9 @@ class TrainConfig:
         None, "measure by this protocol on the way, fd5k_lenet_test say (metric, samples, features, split)"
     )
     evaluate_every_kimg: float = _option(25.0, "thousands of samples between those measurements")
+    evaluate_times: int | None = _option(
+        None, "measure so many times, evenly over the budget, in place of every so many images"
+    )
     patience: int | None = _option(None, "stop after this many measurements in a row without a better one")
     tensorboard: bool = _option(False, "also write TensorBoard events (the extra 'tensorboard')")
 
@@ -159,7 +171,7 @@ class TrainConfig:
             *("size", "width", "latent_dim", "steps", "kimg", "seconds", "batch_size", "n_critic"),
             *("anneal_kimg", "decay_kimg", "clip_gradient_norm", "packing", "replay_pool", "top_k_kimg"),
             *("critic_learning_rate", "generator_learning_rate", "log_every_steps", "sample_every_kimg"),
-            *("checkpoint_every_seconds", "keep_checkpoints", "evaluate_every_kimg", "patience"),
+            *("checkpoint_every_seconds", "keep_checkpoints", "evaluate_every_kimg", "evaluate_times", "patience"),
         )
         for name in positive:
             _require_number(name, getattr(self, name), lambda number: number > 0, "a positive number")
@@ -179,6 +191,10 @@ class TrainConfig:
             raise InputError(
                 f"evaluate_every_kimg is {self.evaluate_every_kimg:g}, and there is no protocol to evaluate by: add "
                 "--evaluate"
+            )
+        if self.evaluate is None and self.evaluate_times is not None:
+            raise InputError(
+                f"evaluate_times is {self.evaluate_times}, and there is no protocol to evaluate by: add --evaluate"
             )
         if self.top_k_kimg is not None and self.top_k == 1:
             raise InputError(f"top_k_kimg is {self.top_k_kimg:g}, and top_k is 1: add --top-k")

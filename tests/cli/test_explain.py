@@ -5,15 +5,18 @@ import dataclasses
 import functools
 import inspect
 import math
+import typing
 from collections.abc import Callable
 from itertools import takewhile
 
 import pytest
 import torch
 
-from adversarium.cli import explain, main
-from adversarium.cli.members import KINDS
+from adversarium import component, stabilisers
+from adversarium.cli import explain, explain_games, main
+from adversarium.cli.members import FROM_TEXT, KINDS
 from adversarium.constraints import CONSTRAINTS
+from adversarium.errors import InputError
 from adversarium.games import GAMES
 from adversarium.losses import LOSSES, WRAPPERS
 from adversarium.metrics import METRICS, Metric, Protocol
@@ -22,7 +25,14 @@ from adversarium.presets import PRESETS
 from adversarium.types import Anneal, Objective, OptimizerSettings, Preset, Term
 
 WITHOUT_FORMULA = ("presets", "networks", "datasets", "diagnoses")
-FACTORIES = [(kind, name) for kind in KINDS if kind not in WITHOUT_FORMULA for name in KINDS[kind]]
+NETWORKS = (component.LayeredCritic, component.SeveralCritics)
+FACTORIES = [
+    (kind, name)
+    for kind in KINDS
+    if kind not in WITHOUT_FORMULA
+    for name, member in KINDS[kind].items()
+    if not (inspect.isclass(member) and issubclass(member, NETWORKS))
+]
 LABEL = "On the Dirac game: "
 page = functools.cache(explain.page)
 
@@ -123,10 +133,12 @@ def test_losses_penalties_and_presets_have_a_verdict_and_others_none(kind: str):
         text = page(kind, name)
         if kind in ("presets", "losses", "misprints", "penalties") or name in WRAPPERS:
             said = on_the_dirac_game(text)
-            assert said.startswith(("eigenvalues ", "no linearisation at 0", "not computed: "))
+            assert said.startswith(("eigenvalues ", "no linearisation at 0", "not played: "))
             assert ("(with the non-saturating loss)" in said) == (
-                kind == "penalties" and not said.startswith("not computed")
+                kind == "penalties" and not said.startswith("not played")
             )
+            if said.startswith("not played"):  # about the member, not what the code says to whoever calls it
+                assert not [word for word in ("shape", "Sequential", "wanted", "augment=", "differ") if word in said]
         else:
             assert LABEL not in text
 
@@ -140,7 +152,9 @@ def test_losses_penalties_and_presets_have_a_verdict_and_others_none(kind: str):
         ("penalties", "wgan_gp", "no linearisation at 0 (with the non-saturating loss)"),
         ("presets", "wgan", "eigenvalues ±1i: circles"),
         ("presets", "wgan-gp", "no linearisation at 0"),
-        ("presets", "sngan", "not computed: spectral_norm makes another function of the critic"),
+        ("presets", "sngan", "not played: spectral_norm makes another function of its critic, a straight line"),
+        ("penalties", "cr", "not played: it compares images with altered ones, and this game's samples are numbers"),
+        ("penalties", "acgan_critic", "not played: it asks what a sample is of, and this game has no labels"),
         # γ = 0.05 for R1 and for R2: -0.05 ± √(0.05² - ¼)
         ("presets", "r3gan", "eigenvalues -0.05 ± 0.4975i: attracts (at the weights of the start)"),
     ],
@@ -153,8 +167,8 @@ def test_the_verdict(kind: str, name: str, verdict: str):
 def test_an_autoencoders_loss_is_not_played_with_a_line(name: str):
     loss = LOSSES[name]()
     made = dataclasses.replace(PRESETS["nsgan"], objective=Objective(loss=loss))
-    assert on_the_dirac_game("\n".join(explain._preset_on_the_dirac_game(made))) == (
-        "not computed: the critic is an autoencoder"
+    assert on_the_dirac_game("\n".join(explain_games.preset_on_the_dirac_game(made))) == (
+        "not played: its critic is an autoencoder, and this game's is a straight line"
     )
 
 
@@ -189,3 +203,119 @@ def test_a_page_leaves_a_penalty_with_state_as_it_was(monkeypatch: pytest.Monkey
     monkeypatch.setitem(KINDS["presets"], "made", preset_with(Term(name="lecam", penalty=counter)))
     assert on_the_dirac_game(explain.page("presets", "made")) == "eigenvalues ±0.5i: circles"
     assert counter.state_dict() == before
+
+
+def test_a_preset_says_which_of_its_terms_has_no_part_in_the_game(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(KINDS["presets"], "made", preset_with(Term(name="cr", penalty=PENALTIES["cr"]())))
+    said = on_the_dirac_game(explain.page("presets", "made"))
+    assert said.startswith("not played, for cr: it compares images")
+
+
+# --- what is not selected by a name, but called ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"),
+    [
+        *(("stabilisers", name, getattr(stabilisers, name)) for name in ("pack", "top_k", "ReplayPool")),
+        *(
+            ("components", name, getattr(component, name))
+            for name in (
+                *("AdversarialWeight", "PatchCritic", "MultiScaleCritic"),
+                *("MultiPeriodCritic", "MultiScaleWaveCritic", "over_scales"),
+            )
+        ),
+    ],
+)
+def test_functions_and_modules_are_found_by_their_name(
+    capsys: pytest.CaptureFixture[str], kind: str, name: str, value: Callable[..., object]
+):
+    assert KINDS[kind][name] is value
+    assert main(["explain", name]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{name} ({kind[:-1]})\n")
+    assert inspect.getdoc(value) in said
+    assert f"{kind.removesuffix('s') if kind == 'components' else kind}.{name}(" in said
+    assert main(["explain", name[:-1].swapcase()]) == 2
+    assert f"did you mean {name!r}?" in capsys.readouterr().err
+
+
+# --- arguments ---------------------------------------------------------------------------------------
+
+TAKING = [(kind, name) for kind in FROM_TEXT for name in KINDS[kind]]
+
+
+def written_default(value: object) -> bool:
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+@pytest.mark.parametrize(("kind", "name"), TAKING)
+def test_a_default_may_be_written_out(kind: str, name: str):
+    given = [
+        f"{each.name}={each.default!r}"
+        for each in inspect.signature(KINDS[kind][name]).parameters.values()
+        if written_default(each.default)
+    ]
+    text = f"{name}({', '.join(given)})"
+    title, _, rest = explain.page(kind, text).partition("\n")
+    assert title.startswith(f"{text} (")
+    assert rest.partition("\n")[2] == page(kind, name).split("\n", 2)[2]
+
+
+CHOICES = [
+    (kind, f"{name}({each.name}={choice})")
+    for kind in ("losses", "misprints", "penalties", "games")
+    for name, factory in KINDS[kind].items()
+    for each in inspect.signature(factory).parameters.values()
+    if typing.get_origin(each.annotation) is typing.Literal
+    for choice in typing.get_args(each.annotation)
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), CHOICES)
+def test_every_choice_has_a_page(kind: str, text: str):
+    assert explain.page(kind, text).splitlines()[-1]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_a_member_does_is_measured_with_its_arguments(seed: int):
+    gamma = 0.05 + 0.9 * float(torch.rand((), generator=torch.Generator().manual_seed(seed)))
+    said = on_the_dirac_game(explain.page("penalties", f"r1(gamma={gamma})"))
+    middle, spread = round(-gamma / 2, 4), round(math.sqrt(1 / 4 - gamma**2 / 4), 4)
+    assert said == f"eigenvalues {middle:.4g} ± {spread:.4g}i: attracts (with the non-saturating loss)"
+    alpha, k = 0.1 + 0.8 * gamma, 2 + seed
+    text = explain.page("games", f"lookahead(alpha={alpha}, k={k}, inner=simultaneous)")
+    radius = abs(1 - alpha + alpha * (1 - 0.1j) ** k) ** (1 / k)
+    assert f"spectral radius {radius:.6g} per step" in text
+
+
+def test_arguments_choose_the_kind_that_takes_them(capsys: pytest.CaptureFixture[str]):
+    assert main(["explain", "mmd"]) == 0
+    both = capsys.readouterr().out
+    assert "mmd (distance)" in both
+    assert "mmd (metric)" in both
+    assert main(["explain", " mmd(kernel=laplace) "]) == 0
+    one = capsys.readouterr().out
+    assert one.startswith("mmd(kernel=laplace) (distance)\n")
+    assert "(metric)" not in one
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("acgan(weigth=0.5)", "acgan has no argument 'weigth' (did you mean 'weight'?): wanted weight=..., fake=..."),
+        ("acgan(weight=-1)", "weight is -1.0: wanted a number that is not negative"),
+        (
+            "acgan(weight=0.5",
+            "conditional is 'acgan(weight=0.5' (did you mean 'acgan'?): wanted NAME or NAME(argument=value, ...)",
+        ),
+        ("acgn(weight=0.5)", "unknown name 'acgn' (did you mean 'acgan'?)"),
+        ("wgan-gp(weight=1)", "'wgan-gp(weight=1)': presets are explained without arguments: wanted 'wgan-gp'"),
+        ("pack(degree=3)", "'pack(degree=3)': stabilisers are explained without arguments: wanted 'pack'"),
+    ],
+)
+def test_wrong_arguments(capsys: pytest.CaptureFixture[str], text: str, words: str):
+    assert main(["explain", text]) == 2
+    assert words in capsys.readouterr().err
+    with pytest.raises(InputError):
+        explain.run([text])

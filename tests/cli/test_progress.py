@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from adversarium.cli import progress
+from adversarium.config import TrainConfig
 
 RECORD = {
     "step": 200,
@@ -30,6 +31,7 @@ def shown(
     width: int = 150,
     path: str = "runs/it's",
     evaluate: str | None = None,
+    options: dict[str, Any] | None = None,
 ) -> str:
     """Return all that a display writes on records."""
     written = io.StringIO()
@@ -40,7 +42,7 @@ def shown(
     monkeypatch.setattr(progress, "Console", console)
     with progress.Display() as display:
         step = SimpleNamespace(generator=SimpleNamespace(parameters=list), critic=SimpleNamespace(parameters=list))
-        config = SimpleNamespace(preset="nsgan", network="auto", device="cpu", precision="fp32", evaluate=evaluate)
+        config = TrainConfig(device="cpu", precision="fp32", evaluate=evaluate, **(options or {}))
         source = SimpleNamespace(codec=SimpleNamespace(sample_shape=(2,)), name="ring")
         display.start(SimpleNamespace(path=path), SimpleNamespace(config=config, step=step), source)
         display.tell(f"told of {path}")
@@ -69,6 +71,26 @@ def test_the_first_finding_stands_in_one_line_under_the_bar(monkeypatch: pytest.
     assert max(len(bar), len(line)) <= width
     assert ("adversarium doctor" in line) == (width >= 80)
     assert "…" not in line
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ({}, "nsgan"),
+        ({"loss": "hinge", "penalties": "none"}, "nsgan, loss hinge, penalties none"),
+        ({"conditional": "projection", "augment": "diffaugment"}, "nsgan, conditional projection, diffaugment"),
+        (
+            {"preset": "wgan-gp", "packing": 2, "terms": "lecam(weight=0.1), cr", "minibatch": "minibatch_std"},
+            "wgan-gp, packing 2, with lecam(weight=0.1), cr, minibatch layer minibatch_std",
+        ),
+        ({"replay_pool": 50, "top_k": 0.5, "from_run": "runs/[a]"}, "nsgan, replay pool 50, top-k 0.5, from runs/[a]"),
+    ],
+)
+def test_the_first_line_says_what_is_added_to_the_preset(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], method: str
+):
+    first = shown(monkeypatch, live=False, options=options).splitlines()[0]
+    assert first.startswith(f"{method} on ring (endless samples of 2), network auto: ")
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -1,5 +1,6 @@
 """``adversarium sample`` of conditional runs."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -64,14 +65,46 @@ def test_a_run_is_sampled_as_often_of_each_class_as_the_data_are(run: Path) -> N
         (["--label", "seven"], "wanted 0 to 9"),
         (["--conditions", "a.npy"], "generates by labels: give --label"),
         (["--guidance", "nan"], "guidance is nan"),
+        (
+            ["--no-label", "--guidance", "2"],
+            "--no-label and --guidance 2: .*give --label instead, or --no-label alone",
+        ),
+        (["--no-label", "--guidance", "0.5"], "--no-label and --guidance 0.5"),
     ],
 )
 def test_what_it_cannot_be_asked_for(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(["sample", str(run), *arguments, "--out", str(tmp_path / "a.npz")]) == 2
-    assert message in capsys.readouterr().err
+    assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "a.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("folders", "asked", "labels"),
+    [
+        (("1", "2", "3"), "2,1,3", [1, 0, 2]),  # the name, not the label
+        (("1", "10", "2"), "10,2", [1, 2]),  # in the order of their names
+        (("cat", "dog", "owl"), "2,dog,0", [2, 1, 0]),
+        (("2", "a", "b"), "2,b,a", [0, 2, 1]),
+    ],
+)
+def test_the_name_of_a_class_goes_before_its_number(
+    folders: tuple[str, ...], asked: str, labels: list[int], tmp_path: Path
+) -> None:
+    for number, name in enumerate(folders):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for shade in range(20):
+            Image.new("L", (16, 16), 80 * number + shade).save(tmp_path / "data" / name / f"{shade}.png")
+    options = {"data": str(tmp_path / "data"), "width": 8, "network": "mlp", "steps": 1, "batch_size": 8}
+    run = train(TrainConfig(**options, conditional="projection", out=str(tmp_path / "run"))).path
+    found = drawn(run, "-n", len(labels), "--label", asked, tmp_path / "a.npz")
+    assert found["labels"].tolist() == labels
+    # where a class is named by a number, no number is a label
+    out = tmp_path / "b.npz"
+    refused = main(["sample", str(run), "--label", "0", "--out", str(out)]) == 2
+    assert refused == any(name.isdecimal() for name in folders)
+    assert refused != out.exists()
 
 
 def test_an_unconditional_run_makes_what_it_likes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from adversarium.component import AdversarialWeight, over_scales
 from adversarium.conditionals import CONDITIONALS
 from adversarium.constraints import CONSTRAINTS
 from adversarium.data import instance_noise
@@ -17,8 +18,8 @@ from adversarium.games import GAMES
 from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS, WRAPPERS, nonsaturating
 from adversarium.metrics import METRICS
 from adversarium.nets import MINIBATCH_LAYERS
-from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
-from adversarium.stabilisers import AUGMENTATIONS
+from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES, match_features
+from adversarium.stabilisers import AUGMENTATIONS, ReplayPool, pack, top_k
 
 KINDS = {
     "losses": LOSSES,
@@ -31,13 +32,19 @@ KINDS = {
     "sample penalties": SAMPLE_PENALTIES,
     "augmentations": AUGMENTATIONS,
     "minibatch layers": MINIBATCH_LAYERS,
+    "stabilisers": {"pack": pack, "top_k": top_k, "ReplayPool": ReplayPool},
     "conditionals": CONDITIONALS,
     "constraints": CONSTRAINTS,
     "games": GAMES,
+    "components": {
+        "AdversarialWeight": AdversarialWeight,
+        "over_scales": over_scales,
+        "match_features": match_features,
+    },
     "metrics": {name: metric.function for name, metric in METRICS.items()},
     "features": FEATURES,
 }
-NO_CHOICES = ("metrics", "features")  # functions of rows; and some features need a file
+NO_CHOICES = ("metrics", "stabilisers", "components", "features")  # of samples; and some features need a file
 MEMBERS = {f"{kind}: {name}": factory for kind, members in KINDS.items() for name, factory in members.items()}
 SECTIONS = ("Formula", "Convention", "Elsewhere", "Use when", "Paper")
 OPTIONAL = "Elsewhere"

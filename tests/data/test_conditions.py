@@ -1,12 +1,13 @@
 """What samples are of: labels and vectors, from the file to the batch, and what a generator is fed."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from adversarium.data import Conditions, Latent, Prior, conditions_of, open_data, open_stream
+from adversarium.data import Conditions, Latent, Prior, arrays, conditions_of, open_data, open_stream, splits
 from adversarium.errors import InputError
 from adversarium.train.feed import Feed
 from adversarium.types import Condition
@@ -48,6 +49,29 @@ def test_labels_are_drawn_as_often_as_the_data_have_them(tmp_path: Path) -> None
     assert (again.condition, again.counts, again.classes) == (found.condition, found.counts, found.classes)
 
 
+@pytest.mark.parametrize("held", [0.0, 0.25])
+def test_vectors_on_disk_are_read_where_they_are_drawn_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: float
+) -> None:
+    monkeypatch.setattr(arrays, "IN_MEMORY_BYTES", 1 << 16)
+    vectors = np.random.default_rng(0).normal(size=(4000, 256)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", vectors=vectors[:, :2], conditions=vectors)
+    source, rest = splits(open_data(str(tmp_path / "a.npz"), cache_dir=tmp_path / "cache"), held)
+    assert isinstance(source.conditions, np.memmap)
+    tracemalloc.start()
+    found = conditions_of(source)
+    drawn, spread = found.draw(64, rng()), found.spread(10)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.vectors is source.conditions
+    assert peak < vectors.nbytes / 10
+    # of what is held out none is drawn
+    own = source.conditions_of(np.arange(len(source)))
+    assert np.array_equal(spread, own[np.linspace(0, len(own) - 1, 10).astype(int)])
+    assert np.array_equal(drawn, own[torch.randint(len(own), (64,), generator=rng()).numpy()])
+    assert len(own) == 4000 - (0 if rest is None else len(rest))
+
+
 def test_data_of_nothing_have_no_conditions() -> None:
     assert conditions_of(open_data("ring")) is None
 
@@ -76,6 +100,19 @@ def test_a_label_may_be_typed_as_a_number_or_a_name() -> None:
         Conditions(Condition("vector", 3)).label("1")
     with pytest.raises(InputError, match="--conditions"):
         Conditions(Condition("vector", 3)).draw(2, rng())
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("7", "cat", "0")])
+def test_of_classes_that_are_named_by_numbers_a_number_is_a_name(names: tuple[str, ...]) -> None:
+    conditions = Conditions(Condition("label", 3), names)
+    assert conditions.labels(",".join(names)).tolist() == [0, 1, 2]
+    other = next(text for text in ("0", "1") if text not in names)
+    with pytest.raises(InputError, match=f"label is '{other}'.*: wanted a class of {', '.join(names)}"):
+        conditions.label(other)
+    plain = Conditions(Condition("label", 3), ("0", "1", "2"))
+    assert plain.label("2") == 2
+    with pytest.raises(InputError, match="wanted 0 to 2$"):
+        plain.label("3")
 
 
 def test_values_of_another_condition_are_refused() -> None:

@@ -143,6 +143,21 @@ def test_a_page_is_split_into_kept_lines_and_running_text():
     ]
 
 
+def test_a_paragraph_that_begins_with_a_label_stays_whole():
+    page = "A summary.\n\nElsewhere: one\nand two.\n\nPaper: three,\n4.\nRaises:\n    E: bad.\n\nThe rest."
+    assert [(block.label, block.text) for block in catalogue.blocks(page)] == [
+        ("", "A summary."),
+        ("Elsewhere", "one and two."),
+        ("Paper", "three, 4."),
+        ("Raises", "E: bad."),
+        ("", "The rest."),
+    ]
+
+
+def test_every_kind_has_an_introduction():
+    assert set(catalogue.INTRODUCTIONS) == set(catalogue.KINDS)
+
+
 def test_no_word_of_a_page_is_lost():
     from adversarium.cli.explain import page
 

@@ -349,6 +349,33 @@ def test_labels_that_are_none_are_refused(asked: Tensor, words: str):
         generator(torch.zeros(2, 6), asked)
 
 
+@pytest.mark.parametrize("network", [torch.float32, torch.float64])
+@pytest.mark.parametrize("given", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_vectors_are_converted_to_the_network_s_precision(network: torch.dtype, given: torch.dtype):
+    embedding = ConditionEmbedding(VECTORS, 5, rng=rng()).to(network)
+    asked = normal(4, 3).to(given).requires_grad_()
+    rows = embedding(asked)
+    assert rows.dtype == network
+    torch.testing.assert_close(rows, asked.detach().to(network) @ embedding.rows.weight.T)
+    (found,) = torch.autograd.grad(rows.sum(), asked)
+    assert found.dtype == given
+    assert found.abs().sum() > 0
+
+
+@pytest.mark.parametrize("entry", [torch.nan, torch.inf, -torch.inf, 1e30, -2e6])
+def test_vectors_out_of_all_proportion_are_refused(entry: float):
+    networks = (generator_of("vector-mlp", (2,), VECTORS, True), generator_of("vector-mlp", (2,), VECTORS, False))
+    asked = torch.zeros(2, 3)
+    asked[1, 2] = entry
+    for network in (*networks, ConditionEmbedding(VECTORS, 4, rng=rng()).double()):
+        codes = () if isinstance(network, ConditionEmbedding) else (torch.zeros(2, 6),)
+        with pytest.raises(InputError, match="entries up to .*unit size, at most 1e[+]06: standardise"):
+            network(*codes, asked)
+    asked[1, 2] = 1e6
+    assert ConditionEmbedding(VECTORS, 4, rng=rng())(asked).isfinite().all()
+    assert ConditionEmbedding(VECTORS, 4, rng=rng())(asked[:0]).shape == (0, 4)
+
+
 def test_other_mistakes_are_named():
     generator = generator_of("vector-mlp", (2,), VECTORS, True)
     with pytest.raises(InputError, match=r"wanted float \[B, 3\]"):

@@ -156,6 +156,34 @@ def test_bad_arguments_are_named() -> None:
         apa().real(torch.zeros(3, 2), torch.zeros(2, 2), None)
 
 
+@pytest.mark.parametrize("name", ["ada", "apa"])
+@pytest.mark.parametrize("target", [0.6, None])
+def test_a_step_without_margins_is_refused_and_counts_nothing(name: str, target: float | None) -> None:
+    augmentation = AUGMENTATIONS[name](target=target, every=3)
+    augmentation.observe(torch.ones(4), 4)
+    before = {key: value.clone() for key, value in augmentation.state_dict().items()}
+    for margins, images, words in (
+        (torch.tensor([1.0, math.nan, -2.0, math.nan]), 4, "margins became nan in 2 of 4 samples"),
+        (torch.full((2, 3), math.nan), 2, "margins became nan in 6 of 6"),
+        (torch.zeros(0), 4, r"margins is torch.float32 of shape \[0\].*B at least 1"),
+        (torch.ones(4), -5, "images is -5: .*at least 1"),
+        (torch.ones(4), 0, "images is 0"),
+    ):
+        with pytest.raises(InputError, match=words):
+            augmentation.observe(margins, images)
+    for key, value in augmentation.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    augmentation.observe(torch.tensor([math.inf, -math.inf, 0.0]), 4)  # which have a sign
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_margin_that_is_nan_cannot_be_overlooked_on_a_gpu() -> None:
+    augmentation = ada(every=2).cuda()
+    augmentation.observe(torch.tensor([1.0, math.nan], device="cuda"), 2)
+    augmentation.observe(torch.ones(2, device="cuda"), 2)
+    assert augmentation.probability.isnan()
+
+
 def test_policies_are_letters_and_words() -> None:
     assert transformations("bgc") == transformations("blit,geom,color") == transformations("c, b,geom") == ALL
     assert transformations("bg") == BLIT + GEOM

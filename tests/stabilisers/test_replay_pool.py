@@ -201,6 +201,7 @@ def test_what_does_not_fit_is_named():
         ({"capacity": 0}, "capacity is 0"),
         ({"share": -0.1}, "share is -0.1"),
         ({"share": 1.5}, "share is 1.5"),
+        ({"capacity": -1}, "capacity is -1: wanted a whole number"),
     ):
         with pytest.raises(InputError, match=words):
             ReplayPool(**arguments)

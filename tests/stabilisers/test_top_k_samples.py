@@ -53,3 +53,21 @@ def test_what_does_not_fit_is_named():
             top_k(torch.zeros(4), torch.zeros(4), share)
     with pytest.raises(InputError, match="4 values and 3 samples"):
         top_k(torch.zeros(4), torch.zeros(3, 2), 0.5)
+    with pytest.raises(InputError, match="values is torch.float32 of shape .0.: wanted one tensor"):
+        top_k(torch.zeros(0), torch.zeros(0), 0.5)
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 3)])
+def test_scores_without_an_order_are_refused(shape: tuple[int, ...]):
+    scores = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    scores.view(4, -1)[2, 0] = torch.nan
+    with pytest.raises(InputError, match="scores became nan in 1 of 4 samples"):
+        top_k(torch.arange(4.0), scores)
+    scores.view(4, -1)[2] = torch.inf
+    assert 2 in top_k(torch.arange(4.0), scores)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_on_a_gpu_the_loss_of_a_nan_is_among_the_chosen():
+    scores = torch.tensor([1.0, torch.nan, 2.0, 3.0], device="cuda")
+    assert top_k(-scores, scores).mean().isnan()

@@ -25,8 +25,9 @@ from adversarium.penalties import rows_of
 from adversarium.stabilisers import diffaugment
 from adversarium.train import Step, resume, train
 from adversarium.train.build import build
-from adversarium.train.objective import critic_side, generator_side, terms_of
+from adversarium.train.objective import critic_side, generator_side
 from adversarium.train.resolve import conditions_for, resolve
+from adversarium.train.slots import terms_of
 from adversarium.train.step import SingleView
 from adversarium.train.terms import played
 from adversarium.train.watch import looked_at

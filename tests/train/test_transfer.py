@@ -1,5 +1,7 @@
 """Runs that begin with the networks of another one, and layers that do not learn."""
 
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,13 @@ import torch
 from small_runs import config as small
 from small_runs import tensors
 
+from adversarium.cli import main
 from adversarium.config import TrainConfig
 from adversarium.data import open_data
 from adversarium.errors import InputError
 from adversarium.train import resume, train
 from adversarium.train.build import build
+from adversarium.train.checkpoint import load, newest_first, save
 from adversarium.train.folder import RunFolder
 from adversarium.train.resolve import conditions_for, resolve
 from adversarium.train.transfer import begin_with, like_run
@@ -33,6 +37,11 @@ def digits(path: Path, classes: int) -> str:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, 28, 28), dtype=np.uint8)
     np.savez(path, images=images, labels=np.arange(64) % classes)
+    return str(path)
+
+
+def colours(path: Path) -> str:
+    np.savez(path, images=np.zeros((40, 32, 32, 3), dtype=np.uint8), labels=np.arange(40) % 10)
     return str(path)
 
 
@@ -59,11 +68,90 @@ def test_other_classes_begin_anew_and_it_is_said(tmp_path: Path, taught: Path) -
 
 
 def test_other_networks_are_refused(tmp_path: Path, taught: Path) -> None:
-    with pytest.raises(InputError, match=r"has shape \[8, 1, 4, 4\], and here \[9, 1, 4, 4\]"):
-        train(config(tmp_path / "run", data="mnist", width=9, steps=1, from_run=str(taught)))
-    assert not (tmp_path / "run").exists()
+    for options, message in (
+        ({"width": 9}, "another critic: that run has --width 8, this one --width 9: leave --width out"),
+        (
+            {"latent_dim": 5, "minibatch": "minibatch_std"},
+            "that run has --latent-dim 64, no --minibatch, this one --latent-dim 5, --minibatch minibatch_std: "
+            "leave --latent-dim, --minibatch out",
+        ),
+        ({"generator_batch_norm": False}, "another generator: that run has --generator-batch-norm, this one --no-gen"),
+        ({"preset": "sngan"}, "nsgan gives the critic no constraint, and sngan spectral_norm"),
+        ({"data": colours(tmp_path / "rgb.npz")}, "have shape [1, 28, 28], and here [3, 32, 32]: wanted data of the"),
+    ):
+        asked = {"data": "mnist", "steps": 1, "from_run": str(taught), **options}
+        if options.get("preset") == "sngan":  # it excludes what the other has
+            asked["critic_batch_norm"] = False
+        with pytest.raises(InputError, match=re.escape(message)):
+            train(config(tmp_path / "run", **asked))
+        assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="no such folder"):
         train(config(tmp_path / "run", data="mnist", from_run=str(tmp_path / "nowhere")))
+
+
+def test_a_weight_is_named_where_no_option_differs(tmp_path: Path, taught: Path) -> None:
+    path = newest_first(taught / "checkpoints")[0]
+    whole = load(path)
+    other = shutil.copytree(taught, tmp_path / "other")
+    (other / "checkpoints" / path.name).unlink()
+    odd = {**whole.tensors, "critic.body.0.weight": torch.zeros(2, 3)}
+    save(other / "checkpoints", odd, whole.counters, keep=1)
+    with pytest.raises(
+        InputError, match=r"another critic: body\.0\.weight has shape \[2, 3\], and here \[8, 1, 4, 4\]"
+    ):
+        train(config(tmp_path / "run", data="mnist", steps=1, from_run=str(other)))
+
+
+def test_it_is_said_what_was_taken_over(tmp_path: Path, taught: Path) -> None:
+    codec = open_data("mnist").codec
+    said: list[str] = []
+
+    def taken(*given: str, **options: object) -> tuple[TrainConfig, list[str]]:
+        said.clear()
+        found = like_run(
+            config(tmp_path / "run", data="mnist", from_run=str(taught), **options), codec, given, said.append
+        )
+        return found, said
+
+    # network, code and batch norms are those that digits have anyway
+    found, sentences = taken()
+    assert sentences == [f"from {taught}: --width 8, --conditional projection"]
+    assert (found.network, found.width, found.latent_dim, found.conditional) == ("dcgan", 8, 64, "projection")
+    # what was asked for is not taken over: another value than its default's, or that value itself if it was given
+    assert taken(conditional="none", width=8)[1] == []
+    found, sentences = taken("conditional", "width", "packing")
+    assert (found.conditional, found.width, found.packing, sentences) == (None, None, 1, [])
+    assert taken("width")[1] == [f"from {taught}: --conditional projection"]
+    with pytest.raises(InputError, match="unknown option 'widht' \\(did you mean 'width'"):
+        taken("widht")
+
+
+def test_batch_norms_and_networks_of_their_own_are_said(tmp_path: Path) -> None:
+    options = {"network": "mlp", "width": 4, "generator_batch_norm": True, "packing": 2, "latent_dim": 3}
+    first = train(config(tmp_path / "first", data="mnist", steps=1, **options)).path
+    said: list[str] = []
+    run = train(config(tmp_path / "run", data="mnist", steps=1, from_run=str(first)), tell=said.append)
+    assert said == [f"from {first}: --network mlp, --width 4, --latent-dim 3, --generator-batch-norm, --packing 2"]
+    # what the other run worked out for its own network is what this one would
+    assert main(["train", "mnist", "--from", str(run.path), "--steps", "1", "--out", str(tmp_path / "again")]) == 0
+    assert RunFolder.open(tmp_path / "again").config().packing == 2
+
+
+def test_an_option_on_the_command_line_wins_though_it_is_the_default(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, taught: Path
+) -> None:
+    first = train(config(tmp_path / "first", data="mnist", steps=1, network="mlp", width=4)).path
+    begin = ["train", "mnist", "--from", str(first), "--steps", "1", "--out", str(tmp_path / "run")]
+    assert main([*begin, "--network", "auto"]) == 2
+    said = capsys.readouterr().err
+    assert f"from {first}: --width 4, --no-critic-batch-norm, --no-generator-batch-norm\n" in said
+    assert "that run has --network mlp, this one --network dcgan: leave --network out" in said
+    # a file says it as well
+    (tmp_path / "options.json").write_text('{"network": "auto"}')
+    assert main([*begin, "--config", str(tmp_path / "options.json")]) == 2
+    assert "this one --network dcgan" in capsys.readouterr().err
+    assert main(begin) == 0
+    assert f"from {first}: --network mlp, --width 4\n" in capsys.readouterr().err
 
 
 def test_frozen_layers_stay_and_others_move(tmp_path: Path, taught: Path) -> None:
@@ -86,7 +174,7 @@ def test_a_resumed_run_does_not_begin_again(tmp_path: Path, taught: Path) -> Non
 
 def test_the_average_begins_with_the_generator(tmp_path: Path, taught: Path) -> None:
     source = open_data("mnist")
-    options = like_run(config(tmp_path / "run", data="mnist", from_run=str(taught)))
+    options = like_run(config(tmp_path / "run", data="mnist", from_run=str(taught)), source.codec)
     conditions = conditions_for(options, source)
     assert conditions is not None
     training = build(resolve(options, source.codec, conditions.condition), source)

@@ -3,52 +3,60 @@
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from itertools import takewhile
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from adversarium.cli.members import KINDS
+from adversarium.cli.explain_games import (
+    loss_on_the_dirac_game,
+    penalty_on_the_dirac_game,
+    preset_on_the_dirac_game,
+    rule_on_the_bilinear_game,
+    wrapper_on_the_dirac_game,
+)
+from adversarium.cli.members import FROM_TEXT, KINDS
 from adversarium.cli.parser import Parser
 from adversarium.constraints import CONSTRAINTS
 from adversarium.diagnostics.detector import Detector
 from adversarium.diagnostics.probe import PROBED
-from adversarium.errors import InputError, lookup
+from adversarium.errors import lookup, require
 from adversarium.games import GAMES
-from adversarium.games.dirac import dirac_verdict
-from adversarium.games.dynamics import descent, predict
-from adversarium.games.toys import bilinear
 from adversarium.losses import LOSSES, WRAPPERS, nonsaturating
 from adversarium.metrics import Metric
 from adversarium.penalties import PENALTIES
-from adversarium.spec import written
-from adversarium.types import Anneal, Critic, GameRule, Loss, OptimizerSettings, Penalty, Preset, Scheduled, Term, at
-
-_STEP = 0.1  # of plain gradient descent, both players'
+from adversarium.spec import make, written
+from adversarium.types import Anneal, GameRule, OptimizerSettings, Preset, Scheduled
 
 
 def run(arguments: Sequence[str]) -> int:
     """Print what a member of any kind is."""
     parser = Parser("explain", f"Explain a member of {', '.join(KINDS)}.")
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help='such as r1, or "r1(gamma=0.3)"')
     options = parser.parse(arguments)
 
-    lookup("name", options.name, {name: None for members in KINDS.values() for name in members})
-    pages = [page(kind, options.name) for kind, members in KINDS.items() if options.name in members]
-    print("\n\n".join(pages))
+    text = options.name.strip()
+    name = _name(text)
+    lookup("name", name, {name: None for members in KINDS.values() for name in members})
+    kinds = [kind for kind, members in KINDS.items() if name in members]
+    if text != name:
+        kinds, named = [kind for kind in kinds if kind in FROM_TEXT], kinds
+        require(bool(kinds), f"{text!r}: {', '.join(named)} are explained without arguments: wanted {name!r}")
+    print("\n\n".join(page(kind, text) for kind in kinds))
     return 0
 
 
-def page(kind: str, name: str) -> str:
-    """Return what the command prints on a member. The documentation's catalogue is made of these pages."""
+def page(kind: str, text: str) -> str:
+    """Return what the command prints on a member: its name, or ``NAME(argument=value, ...)`` for ``FROM_TEXT``.
+
+    The documentation's catalogue is made of these pages.
+
+    Raises:
+        InputError: arguments that the member does not take.
+    """
+    name = _name(text)
     member = KINDS[kind][name]
-    *adjectives, noun = kind.split("-")
-    singular = {"losses": "loss", "penalties": "penalty", "diagnoses": "diagnosis", "features": "features"}.get(
-        noun, noun[:-1]
-    )
-    title = f"{name} ({' '.join([*adjectives, singular])})"
+    singular = _singular(kind)
+    made: Any = make(text, singular, KINDS[kind]) if kind in FROM_TEXT else None
+    title = f"{text} ({singular})"
     lines = [title, "=" * len(title)]
     if isinstance(member, Preset):
         lines += _preset(name, member)
@@ -59,17 +67,13 @@ def page(kind: str, name: str) -> str:
     elif callable(member):
         lines += [inspect.getdoc(member) or "", "Defaults:", f"    {_signature(member)}"]
         if kind in ("losses", "misprints"):
-            lines += ["", *_on_the_dirac_game(member())]
+            lines += ["", *loss_on_the_dirac_game(made)]
         elif name in WRAPPERS:
-            wrapped = member(nonsaturating())
-            if wrapped.halves is None:
-                lines += ["", *_dirac_lines("not computed: the labels are random")]
-            else:
-                lines += ["", *_on_the_dirac_game(wrapped, note=" (around the non-saturating loss)")]
+            lines += ["", *wrapper_on_the_dirac_game(member(nonsaturating()))]
         elif kind == "games":
-            lines += ["", _on_the_bilinear_game(member())]
+            lines += ["", rule_on_the_bilinear_game(made)]
         elif kind == "penalties":
-            lines += ["", *_on_the_dirac_game(nonsaturating(), member(), " (with the non-saturating loss)")]
+            lines += ["", *penalty_on_the_dirac_game(name, made, nonsaturating())]
     else:
         norm = "batch norm in both, unless the preset excludes it" if member.batch_norm else "no normalisation"
         lines += [
@@ -81,6 +85,18 @@ def page(kind: str, name: str) -> str:
             f"Published in: {member.paper}",
         ]
     return "\n".join(lines)
+
+
+def _name(text: str) -> str:
+    return text.partition("(")[0].strip()
+
+
+def _singular(kind: str) -> str:
+    *adjectives, noun = kind.split("-")
+    singular = {"losses": "loss", "penalties": "penalty", "diagnoses": "diagnosis", "features": "features"}.get(
+        noun, noun[:-1]
+    )
+    return " ".join([*adjectives, singular])
 
 
 def _detector(detector: Detector) -> list[str]:
@@ -129,7 +145,7 @@ def _preset(name: str, preset: Preset) -> list[str]:
     lines = [preset.summary, ""]
     for label, text in facts.items():
         lines += textwrap.wrap(f"{label + ':':13}{text}", width=110, subsequent_indent=" " * 13)
-    lines += ["", *_preset_on_the_dirac_game(preset)]
+    lines += ["", *preset_on_the_dirac_game(preset)]
     used: dict[str, Mapping[str, Any]] = {
         preset.objective.loss.name: LOSSES,
         **({preset.rule.name: GAMES} if preset.rule.name != "alternating" else {}),
@@ -162,46 +178,6 @@ def _metric(name: str, metric: Metric) -> list[str]:
         "",
         f"Measure with: adversarium evaluate RUN --protocols {example}",
     ]
-
-
-def _preset_on_the_dirac_game(preset: Preset) -> list[str]:
-    objective = preset.objective
-    changing = [each.name for each in preset.constraints if each.when == "build"]
-    if changing:
-        return _dirac_lines(f"not computed: {', '.join(changing)} makes another function of the critic")
-    if objective.critic_latent_terms or objective.generator_terms:
-        return _dirac_lines("not computed: a term needs a generator of codes")
-    terms = objective.critic_terms
-    annealed = any(isinstance(term.weight, Anneal) for term in terms)
-    # a partial, not a closure: the game copies the penalties, so that their moving averages stay as they are
-    penalty = partial(_weighted_sum, terms) if terms else None
-    return _on_the_dirac_game(objective.loss, penalty, " (at the weights of the start)" if annealed else "")
-
-
-def _weighted_sum(
-    terms: tuple[Term[Penalty], ...], critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None
-) -> Tensor:
-    return torch.stack([at(term.weight, 0) * term.penalty(critic, real, fake, rng) for term in terms]).sum(0)
-
-
-def _on_the_dirac_game(loss: Loss, penalty: Penalty | None = None, note: str = "") -> list[str]:
-    """Return what the members do near the equilibrium of the smallest game, or why that is not known."""
-    if loss.critic_kind != "score":  # ψ·x is no reconstruction error
-        return _dirac_lines(f"not computed: the critic is an {loss.critic_kind}")
-    try:
-        return _dirac_lines(dirac_verdict(loss, penalty) + note)
-    except InputError as error:
-        return _dirac_lines(f"not computed: {error}")
-
-
-def _on_the_bilinear_game(rule: GameRule) -> str:
-    """Return what a rule does around the equilibrium of min_x max_y x·y, measured from its own update."""
-    found = predict(rule, bilinear(), descent(_STEP))
-    return f"On the bilinear game, by steps of {_STEP:g}: spectral radius {found.radius:.6g} per step: {found.verdict}"
-
-
-def _dirac_lines(verdict: str) -> list[str]:
-    return textwrap.wrap(f"On the Dirac game: {verdict}", width=110, subsequent_indent=" " * 4)
 
 
 def _call(name: str, arguments: Mapping[str, object]) -> str:

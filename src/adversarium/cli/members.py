@@ -4,6 +4,14 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from adversarium.component import (
+    AdversarialWeight,
+    MultiPeriodCritic,
+    MultiScaleCritic,
+    MultiScaleWaveCritic,
+    PatchCritic,
+    over_scales,
+)
 from adversarium.conditionals import CONDITIONALS
 from adversarium.constraints import CONSTRAINTS
 from adversarium.data import DATASETS, instance_noise
@@ -15,9 +23,9 @@ from adversarium.losses import CLASS_LOSSES, DISTANCES, LOSSES, MISPRINTS, WRAPP
 from adversarium.metrics import METRICS, Metric
 from adversarium.nets import NETWORKS, Family
 from adversarium.nets.minibatch import MINIBATCH_LAYERS
-from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
+from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES, match_features
 from adversarium.presets import PRESETS
-from adversarium.stabilisers import AUGMENTATIONS
+from adversarium.stabilisers import AUGMENTATIONS, ReplayPool, pack, top_k
 from adversarium.types import Preset
 
 KINDS: dict[str, Mapping[str, Any]] = {
@@ -32,15 +40,31 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "sample-penalties": SAMPLE_PENALTIES,
     "augmentations": AUGMENTATIONS,
     "minibatch-layers": MINIBATCH_LAYERS,
+    "stabilisers": {"pack": pack, "top_k": top_k, "ReplayPool": ReplayPool},
     "conditionals": CONDITIONALS,
     "constraints": CONSTRAINTS,
     "games": GAMES,
     "networks": NETWORKS,
+    "components": {
+        "AdversarialWeight": AdversarialWeight,
+        "over_scales": over_scales,
+        "match_features": match_features,
+        "PatchCritic": PatchCritic,
+        "MultiScaleCritic": MultiScaleCritic,
+        "MultiPeriodCritic": MultiPeriodCritic,
+        "MultiScaleWaveCritic": MultiScaleWaveCritic,
+    },
     "datasets": DATASETS,
     "diagnoses": DETECTORS,
     "metrics": METRICS,
     "features": FEATURES,
 }
+
+FROM_TEXT = (
+    *("losses", "class-losses", "distances", "misprints", "penalties", "generator-penalties", "sample-penalties"),
+    *("augmentations", "minibatch-layers", "conditionals", "constraints", "games"),
+)
+"""Kinds whose members are factories with a default for every argument: ``spec.make`` reads them from text."""
 
 
 def summary(member: Any) -> str:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from adversarium.config import TrainConfig
 from adversarium.data import ArraySource
 from adversarium.diagnostics.finding import FINDING, looked_at, words
 
@@ -69,7 +70,7 @@ class Display:
         shape = "×".join(str(size) for size in source.codec.sample_shape)
         weights = [sum(p.numel() for p in net.parameters()) for net in (step.generator, step.critic)]
         self._console.print(
-            f"{config.preset} on {source.name} ({count} of {shape}), network {config.network}: generator "
+            f"{_method(config)} on {source.name} ({count} of {shape}), network {config.network}: generator "
             f"{weights[0]:,} weights, critic {weights[1]:,}; {config.device} in {config.precision}; run {folder.path}",
             soft_wrap=True,
         )
@@ -134,6 +135,23 @@ class Display:
 
     def _say(self, record: Mapping[str, float], text: str) -> None:
         self._console.print(f"{record['kimg']:7.1f} kimg  {text}", soft_wrap=True)
+
+
+def _method(config: TrainConfig) -> str:
+    """Return the preset, and what a resolved configuration adds to it."""
+    parts = {
+        "loss {}": config.loss,
+        "penalties {}": config.penalties,
+        "conditional {}": config.conditional,
+        "{}": config.augment,
+        "packing {}": config.packing if config.packing > 1 else None,
+        "with {}": config.terms,
+        "minibatch layer {}": config.minibatch,
+        "replay pool {}": config.replay_pool,
+        "top-k {:g}": config.top_k if config.top_k < 1 else None,
+        "from {}": config.from_run,
+    }
+    return ", ".join([config.preset, *(text.format(value) for text, value in parts.items() if value is not None)])
 
 
 def _parts(record: Mapping[str, float], quality: str) -> dict[str, str]:

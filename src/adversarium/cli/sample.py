@@ -19,7 +19,8 @@ def run(arguments: Sequence[str]) -> int:
     asked.add_argument(
         "--label",
         metavar="L,...",
-        help="of a conditional run: labels, names of classes or infogan's categories, by turns (default: all labels)",
+        help="of a conditional run, by turns: names of classes, or where none is named by a number also their numbers "
+        "from 0; infogan's categories (default: all labels)",
     )
     asked.add_argument("--no-label", action="store_true", help="ask for no label (a run with --drop-condition)")
     asked.add_argument(
@@ -30,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
         type=float,
         default=1.0,
         metavar="S",
-        help="go beyond what is asked for (a run with --drop-condition; 1: not at all, 2: twice as far)",
+        help="go beyond the label that is asked for (a run with --drop-condition; 1: not at all, 2: twice as far)",
     )
     parser.add_argument("--raw", action="store_true", help="the generator as trained, not its average (EMA)")
     parser.add_argument(

@@ -1,8 +1,9 @@
 """``adversarium train``."""
 
 import argparse
+import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def run(arguments: Sequence[str]) -> int:
         values = {name: value for name, value in values.items() if name not in worked_out}
     if any(name in options for name in BUDGETS):
         values = {name: value for name, value in values.items() if name not in BUDGETS}
+    _refuse_swallowed_data(options)
     config = from_mapping({**values, **options}, file or "the command line")
 
     from adversarium.cli.progress import Display
@@ -44,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
         try:
             ended = train(
                 config,
+                given={**values, **options}.keys(),
                 observers=[display],
                 on_start=display.start,
                 on_decode=display.decoding,
@@ -100,14 +103,33 @@ def _ended(run: Any) -> int:
     return 0
 
 
+def _refuse_swallowed_data(options: dict[str, Any]) -> None:
+    """Refuse ``train --conditional mnist``, where the option that may stand alone takes the data for its value."""
+    method = options.get("conditional")
+    if method is None or "data" in options:
+        return
+    from adversarium.conditionals import CONDITIONALS
+    from adversarium.data import DATASETS
+
+    if method not in CONDITIONALS and (method in DATASETS or Path(method).expanduser().exists()):
+        raise InputError(
+            f"conditional is {method!r}: --conditional takes a method; give DATA first: adversarium train "
+            f"{shlex.quote(method)} --conditional"
+        )
+
+
 def _parser() -> Parser:
     parser = Parser("train", "Train a generator on DATA with a published method.")
     parser.add_argument("data", nargs="?", default=argparse.SUPPRESS, metavar="DATA", help=_help("data"))
     parser.add_argument("--resume", metavar="RUN", help="continue a run exactly where its newest checkpoint stands")
     parser.add_argument("--config", metavar="FILE", help="options from a .json or .toml file; the command line wins")
-    for name in FIELDS:
-        if name == "data":
-            continue
+    add_options(parser)
+    return parser
+
+
+def add_options(parser: Parser, names: Iterable[str] | None = None) -> None:
+    """Add a run's options to a parser: those of these names, or all but the data."""
+    for name in [each for each in FIELDS if each != "data"] if names is None else names:
         flag = "--" + (FIELDS[name].metadata["flag"] or name).replace("_", "-")
         kind, alone = field_type(name), FIELDS[name].metadata["alone"]
         if kind is bool:
@@ -119,7 +141,6 @@ def _parser() -> Parser:
             parser.add_argument(
                 flag, dest=name, type=kind, default=argparse.SUPPRESS, metavar=metavar, help=_help(name), **bare
             )
-    return parser
 
 
 def _help(name: str) -> str:

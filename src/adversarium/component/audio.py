@@ -10,11 +10,13 @@ from adversarium.component.critics import (
     LayeredCritic,
     SeveralCritics,
     check_layout,
+    check_whole,
     draw_by_inputs,
     normalise_weights,
 )
 from adversarium.errors import require
 from adversarium.nets._build import untouched_global_rng
+from adversarium.tensors import described
 
 
 class PeriodCritic(LayeredCritic):
@@ -28,8 +30,7 @@ class PeriodCritic(LayeredCritic):
     """
 
     def __init__(self, period: int, *, width: int = 32, weight_normalised: bool = True, rng: torch.Generator) -> None:
-        require(period >= 1, f"period is {period}: wanted at least 1")
-        require(width >= 1, f"width is {width}: wanted at least 1")
+        check_whole(1, period=period, width=width)
         sizes = [1, width, 4 * width, 16 * width, 32 * width, 32 * width]
         with untouched_global_rng():
             blocks = []
@@ -82,6 +83,7 @@ class MultiPeriodCritic(SeveralCritics):
         weight_normalised: bool = True,
         rng: torch.Generator,
     ) -> None:
+        require(isinstance(periods, Sequence), f"periods is {described(periods)}: wanted a list of whole numbers")
         require(len(periods) > 0, "there are no periods: wanted at least one")
         super().__init__(
             PeriodCritic(period, width=width, weight_normalised=weight_normalised, rng=rng) for period in periods
@@ -106,9 +108,9 @@ class WaveCritic(LayeredCritic):
         shrink: int = 0,
         rng: torch.Generator,
     ) -> None:
-        require(width >= 4 and width % 4 == 0, f"width is {width}: wanted a multiple of 4, the channels of a group")
-        require(layers >= 1, f"layers is {layers}: wanted at least 1")
-        require(shrink >= 0, f"shrink is {shrink}: wanted a number that is not negative")
+        check_whole(1, width=width, layers=layers)
+        check_whole(0, shrink=shrink)
+        require(width % 4 == 0, f"width is {width}: wanted a multiple of 4, the channels of a group")
         with untouched_global_rng():
             first = (nn.ReflectionPad1d(7), nn.Conv1d(1, width, 15), nn.LeakyReLU(0.2))
             blocks, inputs = [nn.Sequential(*first)], width
@@ -165,7 +167,7 @@ class MultiScaleWaveCritic(SeveralCritics):
         weight_normalised: bool = True,
         rng: torch.Generator,
     ) -> None:
-        require(scales >= 1, f"scales is {scales}: wanted at least 1")
+        check_whole(1, scales=scales)
         super().__init__(
             WaveCritic(width=width, layers=layers, weight_normalised=weight_normalised, shrink=shrink, rng=rng)
             for shrink in range(scales)

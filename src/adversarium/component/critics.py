@@ -10,6 +10,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from adversarium.errors import require
 from adversarium.nets._build import untouched_global_rng
+from adversarium.tensors import described, is_whole
 
 
 class LayeredCritic(nn.Module, ABC):
@@ -75,10 +76,23 @@ def check_layout(samples: Tensor, wanted: str, channels: int, axes: int) -> None
     """Refuse samples of another layout.
 
     Raises:
-        InputError: not ``[B, channels, ...]`` with so many axes after them.
+        InputError: no tensor of floating point numbers, or not ``[B, channels, ...]`` with so many axes after them.
     """
+    fits = isinstance(samples, Tensor) and samples.is_floating_point()
+    require(fits, f"samples is {described(samples)}: wanted {wanted}, floating point numbers")
     fits = samples.ndim == 2 + axes and samples.shape[1] == channels
     require(fits, f"samples have shape {list(samples.shape)}: wanted {wanted}")
+
+
+def check_whole(least: int, **numbers: int) -> None:
+    """Refuse sizes that are none.
+
+    Raises:
+        InputError: a number that is not whole, or below the least.
+    """
+    for name, number in numbers.items():
+        fits = is_whole(number) and number >= least
+        require(fits, f"{name} is {described(number)}: wanted a whole number, at least {least}")
 
 
 @torch.no_grad()

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from adversarium.component.critics import LayeredCritic, SeveralCritics, check_layout
+from adversarium.component.critics import LayeredCritic, SeveralCritics, check_layout, check_whole
 from adversarium.errors import lookup, require
 from adversarium.nets._build import init_dcgan, untouched_global_rng
+from adversarium.tensors import described
 
 Normalisation = Literal["instance", "batch", "none"]
 
@@ -29,7 +30,8 @@ class PatchCritic(LayeredCritic):
     Paper: Isola et al. 2017, "Image-to-Image Translation with Conditional Adversarial Networks", arXiv:1611.07004.
 
     Raises:
-        InputError: an unknown normalisation; when called, images too small (fewer than 3·2^layers pixels a side).
+        InputError: an unknown normalisation, sizes that are none; when called, images too small (fewer than
+            3·2^layers pixels a side).
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class PatchCritic(LayeredCritic):
         shrink: int = 0,
         rng: torch.Generator,
     ) -> None:
+        named = isinstance(normalisation, str)
+        kinds = " or ".join(map(repr, get_args(Normalisation)))
+        require(named, f"normalisation is {described(normalisation)}: wanted a name, {kinds}")
         lookup("normalisation", normalisation, dict.fromkeys(get_args(Normalisation)))
-        for name, number in (("channels", channels), ("width", width), ("layers", layers)):
-            require(number >= 1, f"{name} is {number}: wanted at least 1")
-        require(shrink >= 0, f"shrink is {shrink}: wanted a number that is not negative")
+        check_whole(1, channels=channels, width=width, layers=layers)
+        check_whole(0, shrink=shrink)
         with untouched_global_rng():
             blocks = [nn.Sequential(nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2))]
             inputs = width
@@ -100,7 +104,7 @@ class MultiScaleCritic(SeveralCritics):
         normalisation: Normalisation = "instance",
         rng: torch.Generator,
     ) -> None:
-        require(scales >= 1, f"scales is {scales}: wanted at least 1")
+        check_whole(1, scales=scales)
         super().__init__(
             PatchCritic(channels, width=width, layers=layers, normalisation=normalisation, shrink=shrink, rng=rng)
             for shrink in range(scales)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from adversarium.errors import InputError, lookup, require
-from adversarium.penalties._values import per_sample, wide
+from adversarium.tensors import described, per_sample, wide
 from adversarium.types import Loss, PerSample, ScoreFunction
 
 SeveralScores = Tensor | Sequence[Tensor]
@@ -43,8 +43,8 @@ class LossOverScales:
         return self._values(self.loss.generator, real_scores, fake_scores)
 
     def _values(self, side: ScoreFunction, real: SeveralScores | None, fake: SeveralScores) -> PerSample:
-        fakes = _listed(fake)
-        reals = [None] * len(fakes) if real is None else _listed(real)
+        fakes = _scores("fake_scores", fake)
+        reals = [None] * len(fakes) if real is None else _scores("real_scores", real)
         require(len(fakes) > 0, "fake_scores is an empty list: wanted one critic's scores at least")
         require(
             len(reals) == len(fakes),
@@ -89,6 +89,10 @@ def over_scales(loss: Loss, together: Together = "sum") -> LossOverScales:
         InputError: a loss with a state (BEGAN's), which would move once for each critic; an unknown ``together``; when
             called, lists of different lengths, or scores of different shapes.
     """
+    way_out = "; call the factory: losses.hinge()" if callable(loss) else ""
+    made = "; it takes lists of scores already" if isinstance(loss, LossOverScales) else way_out
+    require(isinstance(loss, Loss), f"loss is {described(loss)}: wanted a Loss of one critic's scores{made}")
+    require(isinstance(together, str), f"together is {described(together)}: wanted 'sum' or 'mean'")
     lookup("together", together, dict.fromkeys(get_args(Together)))
     stateful = isinstance(loss.critic, nn.Module) or isinstance(loss.generator, nn.Module)
     require(not stateful, f"over_scales cannot take {loss.name!r}: its state would move once for each critic")
@@ -96,8 +100,27 @@ def over_scales(loss: Loss, together: Together = "sum") -> LossOverScales:
 
 
 def all_layers(features: Sequence[Tensor | Sequence[Tensor]]) -> list[Tensor]:
-    """Return the features of several critics, a list for each, as one list of layers (a flat list as it is)."""
+    """Return the features of several critics, a list for each, as one list of layers (a flat list as it is).
+
+    Raises:
+        InputError: no list, or something in it that is neither a layer nor a list of layers.
+    """
+    wanted = "wanted a list of layers, or one such list for each critic"
+    require(isinstance(features, list | tuple), f"features is {described(features)}: {wanted}")
+    for number, each in enumerate(features):
+        fits = isinstance(each, Tensor | list | tuple)
+        require(fits, f"features[{number}] is {described(each)}: {wanted}")
     return [layer for each in features for layer in _listed(each)]
+
+
+def _scores(name: str, scores: SeveralScores) -> list[Tensor]:
+    """Return several critics' scores as a list of tensors."""
+    wanted = "wanted a tensor, or a list with one for each critic"
+    require(isinstance(scores, Tensor | list | tuple), f"{name} is {described(scores)}: {wanted}")
+    listed = _listed(scores)
+    for number, each in enumerate(listed):
+        require(isinstance(each, Tensor), f"{name}[{number}] is {described(each)}: {wanted}")
+    return listed
 
 
 def _listed(tensors: Tensor | Sequence[Tensor]) -> list[Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from adversarium.errors import InputError, nearest, require
+from adversarium.tensors import described, is_number
 
 LOOK_EVERY = 100
 """An accelerator's count of non-finite weights is read at each of so many calls, so that no step waits for it."""
@@ -47,7 +48,8 @@ class AdversarialWeight(nn.Module):
         non_finite: how many ratios were not finite; a buffer.
 
     Raises:
-        InputError: a layer that the network does not have, or that is frozen; numbers outside their range.
+        InputError: a layer that the network does not have, or that is frozen; the layer itself in the place of its
+            name; numbers outside their range.
     """
 
     ratio: Tensor
@@ -69,6 +71,12 @@ class AdversarialWeight(nn.Module):
         group: "distributed.ProcessGroup | None" = None,
     ) -> None:
         super().__init__()
+        numbers = {"floor": floor, "ceiling": ceiling, "scale": scale, "epsilon": epsilon, "momentum": momentum}
+        for name, number in (numbers | {"start_step": start_step, "warmup_steps": warmup_steps}).items():
+            require(is_number(number), f"{name} is {described(number)}: wanted a number")
+        is_group = group is None or (distributed.is_available() and isinstance(group, distributed.ProcessGroup))
+        wanted = "wanted a torch.distributed.ProcessGroup (distributed.group.WORLD for all), or None"
+        require(is_group, f"group is {described(group)}: {wanted}")
         require(
             0 <= floor <= ceiling < float("inf"), f"floor is {floor} and ceiling {ceiling}: wanted 0 <= floor <= it"
         )
@@ -90,8 +98,11 @@ class AdversarialWeight(nn.Module):
         """Return λ, a number (shape ``[]``, float32) without a graph, from both losses ``[]`` and the step's number.
 
         Raises:
-            InputError: a loss that is no single number, has no graph, or does not reach the layer.
+            InputError: a loss that is no single number, has no graph, or does not reach the layer; a step that is no
+                number.
         """
+        is_step = is_number(step) or (isinstance(step, Tensor) and step.numel() == 1)
+        require(is_step, f"step is {described(step)}: wanted the number of the step, from 0 on")
         if self.training and torch.is_grad_enabled() and (step >= self.start_step or self._calls == 0):
             norms = self._norms(reconstruction_loss, adversarial_loss)
             self.to(norms.device)
@@ -113,6 +124,8 @@ class AdversarialWeight(nn.Module):
         require(weight.requires_grad, f"layer {self.layer!r} is frozen: its gradient is not recorded")
         gradients = []
         for name, loss in (("reconstruction_loss", reconstruction_loss), ("adversarial_loss", adversarial_loss)):
+            wanted = "wanted one number, a tensor of shape [] with its graph"
+            require(isinstance(loss, Tensor), f"{name} is {described(loss)}: {wanted}")
             require(loss.ndim == 0, f"{name} has shape {list(loss.shape)}: wanted one number, shape []: take its mean")
             # the caller's backward needs the graph again
             found = (
@@ -153,7 +166,18 @@ class AdversarialWeight(nn.Module):
 
 def _parameter_name(network: nn.Module, layer: str) -> str:
     """Return the name of the parameter that a layer's name means: its own, or its ``weight``'s."""
-    names = [name for name, _ in network.named_parameters(remove_duplicate=False)]
+    swapped = "; the network comes first, then the layer's name" if isinstance(layer, nn.Module) else ""
+    is_network = isinstance(network, nn.Module)
+    require(
+        is_network, f"network is {described(network)}: wanted the nn.Module whose samples both losses judge{swapped}"
+    )
+    named = dict(network.named_parameters(remove_duplicate=False))
+    if not isinstance(layer, str):
+        parts = [*network.named_modules(remove_duplicate=False), *named.items()]
+        found = next((name for name, part in parts if part is layer), None)
+        hint = f", {found!r}" if found else ", one of network.named_parameters()"
+        raise InputError(f"layer is {described(layer)}: wanted its name in the network{hint}")
+    names = list(named)
     for name in (layer, f"{layer}.weight"):
         if name in names:
             return name
@@ -161,7 +185,7 @@ def _parameter_name(network: nn.Module, layer: str) -> str:
     if below:
         raise InputError(f"layer {layer!r} has no parameter weight; it has {', '.join(below[:8])}: wanted one of them")
     require(bool(names), f"network is a {type(network).__name__} without parameters: there is no layer to look at")
-    wide = [name for name, each in network.named_parameters(remove_duplicate=False) if each.ndim > 1]
+    wide = [name for name, each in named.items() if each.ndim > 1]
     modules = [name.rpartition(".")[0] for name in names if name.endswith(".weight")]
     raise InputError(
         f"the network has no layer {layer!r}{nearest(layer, [*names, *filter(None, modules)])}; "

@@ -23,13 +23,16 @@ class Conditions:
         condition: what they are.
         classes: the names of the labels 0, 1, ..., or empty.
         counts: how many samples have each label; empty for vectors.
-        vectors: float32 ``[N, size]``: the data's; ``None`` for labels, and where there are no data at hand.
+        vectors: float32 ``[N, size]``: the data's, which may be memory-mapped and larger than memory; ``None`` for
+            labels, and where there are no data at hand.
+        rows: which of ``vectors`` are the data's; ``None``: all.
     """
 
     condition: Condition
     classes: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
     vectors: npt.NDArray[np.float32] | None = None
+    rows: npt.NDArray[np.int64] | None = None
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw ``n`` values as the data have them, on the CPU.
@@ -40,8 +43,7 @@ class Conditions:
         if self.condition.kind == "label":
             shares = torch.tensor(self.counts or (1,) * self.condition.size, dtype=torch.float64)
             return torch.multinomial(shares, n, replacement=True, generator=rng)
-        rows = torch.randint(len(self._vectors()), (n,), generator=rng)
-        return torch.from_numpy(self._vectors()[rows.numpy()])
+        return self._taken(torch.randint(self._count(), (n,), generator=rng).numpy())
 
     def spread(self, n: int) -> Tensor:
         """Return ``n`` values for a picture: classes in order, as many of each (±1); or vectors.
@@ -51,15 +53,16 @@ class Conditions:
         """
         if self.condition.kind == "label":
             return torch.arange(n) * self.condition.size // n
-        rows = np.linspace(0, len(self._vectors()) - 1, n).astype(np.int64)
-        return torch.from_numpy(self._vectors()[rows])
+        return self._taken(np.linspace(0, self._count() - 1, n).astype(np.int64))
 
     def labels(self, text: str) -> Tensor:
         """Return the labels that a text lists, each as :meth:`label` reads it, parted by commas."""
         return torch.tensor([self.label(each.strip()) for each in text.split(",")])
 
     def label(self, text: str) -> int:
-        """Return the label that a text names: a number, or a class.
+        """Return the label that a text names: a class, or else its number, from 0.
+
+        Where classes are named by numbers a number is always a name: of 1, 2, 3 the label 0 is none.
 
         Raises:
             InputError: vectors, or no such label (names the nearest).
@@ -69,14 +72,15 @@ class Conditions:
         )
         if text in self.classes:
             return self.classes.index(text)
-        if text.isdecimal() and int(text) < self.condition.size:
+        names = () if self.classes == tuple(map(str, range(self.condition.size))) else self.classes
+        is_number = text.isdecimal() and int(text) < self.condition.size
+        taken = any(name.isdecimal() for name in names)
+        if is_number and not taken:
             return int(text)
-        named = ", ".join(self.classes[:12]) + (", ..." if len(self.classes) > 12 else "")
-        names = (
-            f", or a class of {named}" if self.classes and not all(each.isdecimal() for each in self.classes) else ""
-        )
-        hint = nearest(text, self.classes)
-        raise InputError(f"label is {text!r}{hint}: wanted 0 to {self.condition.size - 1}{names}")
+        wanted = [] if taken else [f"0 to {self.condition.size - 1}"]
+        if names:
+            wanted.append(f"a class of {', '.join(names[:12])}{', ...' if len(names) > 12 else ''}")
+        raise InputError(f"label is {text!r}{nearest(text, self.classes)}: wanted {', or '.join(wanted)}")
 
     def as_dict(self) -> dict[str, Any]:
         """Return all but the vectors, for a JSON file."""
@@ -97,6 +101,13 @@ class Conditions:
         counts, classes = tuple(map(int, values["counts"])), tuple(map(str, values["classes"]))
         return cls(Condition(values["kind"], int(values["size"])), classes, counts)
 
+    def _count(self) -> int:
+        return len(self._vectors() if self.rows is None else self.rows)
+
+    def _taken(self, numbers: npt.NDArray[np.int64]) -> Tensor:
+        """Return the data's vectors of these numbers: a copy of those alone."""
+        return torch.from_numpy(self._vectors()[numbers if self.rows is None else self.rows[numbers]])
+
     def _vectors(self) -> npt.NDArray[np.float32]:
         if self.vectors is None:
             raise InputError(
@@ -110,11 +121,9 @@ def conditions_of(source: Source) -> Conditions | None:
     """Return what a source's samples are of: its vectors, or else its labels; ``None`` where it has neither."""
     if not isinstance(source, ArraySource):
         return None
-    everything = np.arange(len(source))
-    vectors = source.conditions_of(everything)
-    if vectors is not None:
-        return Conditions(Condition("vector", vectors.shape[1]), vectors=vectors)
-    labels = source.labels_of(everything)
+    if source.conditions is not None:
+        return Conditions(Condition("vector", source.conditions.shape[1]), vectors=source.conditions, rows=source.rows)
+    labels = source.labels_of(np.arange(len(source)))
     if labels is None:
         return None
     size = max(len(source.classes), int(labels.max()) + 1)

@@ -28,7 +28,8 @@ MOST_POINTS = 120
 
 _TITLE = 72  # characters that have room above a panel
 
-_INK = "#010203"  # stands for the page's own text colour, whatever that is
+INK = "#010203"
+"""What figures are drawn in: it stands for the text colour of the page around them, whatever that is."""
 
 
 def points(name: str, records: Sequence[Record]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -74,18 +75,18 @@ def plot(finding: Finding, records: Sequence[Record]) -> Any:
             _draw(axes, *measured[name], colour=colour, label=words(name))
         if _wants_logarithms(np.concatenate([measured[name][1] for name in names])):
             axes.set_yscale("log")
-        axes.axvline(finding.since_kimg, color=_INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.7)
+        axes.axvline(finding.since_kimg, color=INK, linewidth=1, linestyle=(0, (4, 3)), alpha=0.7)
         heading = title(names[0]) if len(names) == 1 else names[0].rpartition("_")[2]
-        axes.set_title("\n".join(textwrap.wrap(heading, _TITLE)), fontsize=8.5, loc="left", color=_INK)
+        axes.set_title("\n".join(textwrap.wrap(heading, _TITLE)), fontsize=8.5, loc="left", color=INK)
         if len(names) > 1:
-            axes.legend(fontsize=7.5, frameon=False, labelcolor=_INK, loc="best")
-        axes.grid(alpha=0.25, color=_INK, linewidth=0.5)
+            axes.legend(fontsize=7.5, frameon=False, labelcolor=INK, loc="best")
+        axes.grid(alpha=0.25, color=INK, linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_INK)
-        axes.tick_params(colors=_INK, labelsize=7.5)
+        axes.spines[["left", "bottom"]].set_color(INK)
+        axes.tick_params(colors=INK, labelsize=7.5)
         axes.patch.set_visible(False)
     since = f"thousands of real samples (kimg); dashed: since {finding.since_kimg:.4g} kimg"
-    all_axes[-1].set_xlabel(since, fontsize=8, color=_INK)
+    all_axes[-1].set_xlabel(since, fontsize=8, color=INK)
     figure.patch.set_visible(False)
     return figure
 
@@ -104,7 +105,7 @@ def as_svg(figure: Any, label: str) -> str:
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     start = f'<svg {spaces} viewBox="{view}" role="img">'
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # the same in every figure, and referred to by nothing
-    return f"{start}<title>{html.escape(label)}</title>{body.replace(_INK, 'currentColor').strip()}"
+    return f"{start}<title>{html.escape(label)}</title>{body.replace(INK, 'currentColor').strip()}"
 
 
 def panels_of(names: Sequence[str]) -> list[list[str]]:

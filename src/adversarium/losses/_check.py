@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from adversarium.errors import InputError, require
+from adversarium.tensors import described
 
 
 def check_scores(
@@ -11,8 +12,9 @@ def check_scores(
     """Return the real scores (the fake ones where none are needed), or say what is wrong with either.
 
     Raises:
-        InputError: scores are missing, not floating point, empty, without the ``width`` numbers that each score has,
-            or of different shapes (``[B, 1]`` against ``[B]`` would broadcast to ``[B, B]`` in silence).
+        InputError: scores are missing, a list of several critics', not floating point, empty, without the ``width``
+            numbers that each score has, or of different shapes (``[B, 1]`` against ``[B]`` would broadcast to
+            ``[B, B]`` in silence).
     """
     if real_scores is None:
         if need_real:
@@ -32,6 +34,10 @@ def check_scores(
 
 def check_numbers(name: str, numbers: Tensor) -> None:
     """Refuse what is not a batch of floating point numbers."""
+    if not isinstance(numbers, Tensor):
+        several = isinstance(numbers, list | tuple) and name.endswith("scores")
+        way_out = "; make the loss one of several critics' scores with component.over_scales(loss)" if several else ""
+        raise InputError(f"{name} is {described(numbers)}: wanted one tensor, [B] or [B, ...]{way_out}")
     if not numbers.is_floating_point():
         raise InputError(f"{name} has dtype {numbers.dtype}: wanted floating point numbers")
     if numbers.ndim == 0 or numbers.numel() == 0:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from adversarium.nets import autoencoder, dcgan, mlp, r3, resnet
+from adversarium.nets.body import features_of, split_head
 from adversarium.nets.conditional import (
     ConditionalBatchNorm1d,
     ConditionalBatchNorm2d,
@@ -20,8 +21,6 @@ from adversarium.nets.heads import (
     ContrastiveCritic,
     ProjectionCritic,
     RecognisingCritic,
-    features_of,
-    split_head,
 )
 from adversarium.nets.minibatch import (
     MINIBATCH_LAYERS,

@@ -17,10 +17,14 @@ from torch.nn import functional
 
 from adversarium.errors import require
 from adversarium.nets._build import untouched_global_rng
+from adversarium.tensors import described
 from adversarium.types import Condition
 
 MODULATION_WIDTH = 128
 """The length of the embedding that conditional batch norms share (that of BigGAN's, arXiv:1809.11096)."""
+
+LARGEST_ENTRY = 1e6
+"""Entries of a vector that are larger are refused: they are embedded in rows that drown all else, and overflow."""
 
 _ALONE = ("features", "classify", "recognise", "encode")
 _WITH_CONDITION = {"contrast": "contrast", "features_given": "features"}
@@ -40,12 +44,24 @@ class Conditioned(nn.Module):
 
     Attributes:
         condition: as given.
+
+    Raises:
+        InputError: a network that cannot be called, or a condition that is no tensor of one value for each row.
     """
 
     condition: Tensor
 
     def __init__(self, network: Callable[..., Any], condition: Tensor) -> None:
         super().__init__()
+        require(
+            callable(network), f"network is {described(network)}: wanted one of two arguments, samples and condition"
+        )
+        require(
+            isinstance(condition, Tensor) and condition.ndim > 0,
+            f"condition is {described(condition)}: wanted a tensor, labels int64 [B] or vectors float [B, E]; a "
+            "network without a condition is called as it is, and one that is asked for nothing with "
+            "Condition.nothing(B)",
+        )
         self.network, self.condition = network, condition
         self.training = getattr(network, "training", True)
         # as attributes, not by __getattr__: what a protocol asks for is looked up without it from Python 3.12 on
@@ -86,7 +102,8 @@ class ConditionEmbedding(nn.Module):
 
     Labels have a table of ``size + 1`` rows, the last for no condition, of entries N(0, σ²), σ = ``std``.
     Vectors have a linear map without a bias, so that no condition, zeros, is 0; its entries are N(0, σ²/size):
-    vectors of entries of about unit size are embedded in rows like those of labels.
+    vectors of entries of about unit size are embedded in rows like those of labels. They are converted to the dtype
+    of the map's weights.
 
     Raises:
         InputError: a width below 1.
@@ -110,11 +127,16 @@ class ConditionEmbedding(nn.Module):
         """Return the rows of these values.
 
         Raises:
-            InputError: values that are none of the condition.
+            InputError: values that are none of the condition; on a CPU also vectors with entries that are NaN, or
+                larger than ``LARGEST_ENTRY``.
         """
         if not torch.compiler.is_compiling():  # which cannot look at values
+            wanted = "int64 [B]" if self.condition.kind == "label" else f"float [B, {self.condition.size}]"
+            is_tensor = isinstance(values, Tensor)
+            require(is_tensor, f"condition is {described(values)}: wanted a tensor, {wanted}")
             self.condition.check(values)
-        rows: Tensor = self.rows(values)
+            _check_entries(values)
+        rows: Tensor = self.rows(values.to(self.rows.weight.dtype) if values.is_floating_point() else values)
         return rows
 
     def nothing(self, count: int) -> Float[Tensor, "batch width"]:
@@ -123,6 +145,17 @@ class ConditionEmbedding(nn.Module):
         values = self.condition.nothing(count, weight.device)
         rows: Tensor = self.rows(values.to(weight.dtype) if values.is_floating_point() else values)
         return rows
+
+
+def _check_entries(values: Tensor) -> None:
+    # on an accelerator, which would have to be waited for, it is left to the data's own checks
+    if values.is_floating_point() and values.numel() and values.device.type == "cpu":
+        largest = float(values.detach().abs().max())
+        require(
+            largest <= LARGEST_ENTRY,  # which NaN is not
+            f"condition has entries up to {largest:g}: wanted numbers of about unit size, at most {LARGEST_ENTRY:g}: "
+            "standardise them as those that it was trained on",
+        )
 
 
 class Modulated(nn.Module):

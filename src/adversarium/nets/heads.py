@@ -1,72 +1,24 @@
 """What a critic says beside, or instead of, a plain score: the heads of conditional critics, on any built-in body.
 
-A built-in critic is an ``nn.Sequential`` that ends in ``nn.Linear(F, 1), nn.Flatten(0)``. What comes before is its
-body, samples to features ``[B, F]``. Each head has a classmethod ``make`` of one signature, which the trainer calls:
+Each head has a classmethod ``make`` of one signature, which the trainer calls:
 ``make(build, sample_shape, condition, *, rng, ...)``, where ``build(shape)`` returns a plain critic for samples of a
-shape.
+shape, see ``nets.body``.
 """
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from adversarium.errors import InputError, require
+from adversarium.errors import require
 from adversarium.nets._build import init_uniform, untouched_global_rng
+from adversarium.nets.body import Build, critic_body, last_linear, split_head
 from adversarium.nets.conditional import ConditionEmbedding
 from adversarium.types import Condition, PerSample, Samples
 
-Build = Callable[[tuple[int, ...]], nn.Module]
-"""A sample's shape to a plain critic of such samples."""
-
-
-def split_head(critic: nn.Module) -> tuple[nn.Sequential, int]:
-    """Return a critic's body, samples to features ``[B, F]``, and F. The body shares the critic's weights.
-
-    Raises:
-        InputError: a critic that is no ``nn.Sequential`` ending in ``nn.Linear(F, 1), nn.Flatten(0)``.
-    """
-    return critic_body(critic), last_linear(critic).in_features
-
-
-def last_linear(critic: nn.Module) -> nn.Linear:
-    """Return the linear layer that makes a plain critic's scores.
-
-    Raises:
-        InputError: as :func:`split_head`.
-    """
-    wanted = "wanted an nn.Sequential that ends in nn.Linear(F, 1), nn.Flatten(0), as the built-in critics do"
-    if not isinstance(critic, nn.Sequential):
-        raise InputError(f"critic is a {type(critic).__name__}: {wanted}")
-    ending = list(critic)[-2:]
-    if len(ending) == 2:
-        linear, flatten = ending
-        if isinstance(linear, nn.Linear) and linear.out_features == 1 and isinstance(flatten, nn.Flatten):
-            return linear
-    raise InputError(f"critic ends in {', '.join(map(repr, ending)) or 'nothing'}: {wanted}")
-
-
-def critic_body(critic: nn.Module) -> nn.Sequential:
-    """Return what makes a plain critic's features, with the critic's weights.
-
-    Raises:
-        InputError: as :func:`split_head`.
-    """
-    last_linear(critic)
-    assert isinstance(critic, nn.Sequential)
-    return nn.Sequential(*list(critic)[:-2])
-
-
-def features_of(critic: nn.Module, samples: Tensor) -> Float[Tensor, "batch features"]:
-    """Return what the last linear layer of a critic sees of each sample: a head's ``features``, or a plain critic's.
-
-    Raises:
-        InputError: neither, see :func:`split_head`.
-    """
-    shown = getattr(critic, "features", None)  # a wrapper may pass it on, which no protocol sees
-    features: Tensor = critic_body(critic)(samples) if shown is None else shown(samples)
-    return features
+Head = TypeVar("Head", bound="_OfCondition")
 
 
 class _Head(nn.Module):
@@ -84,7 +36,25 @@ class _Head(nn.Module):
         return features
 
 
-class ProjectionCritic(_Head):
+class _OfCondition(_Head):
+    """A head made of a body, F, the condition, and options of its own."""
+
+    @classmethod
+    def make(
+        cls: type[Head],
+        build: Build,
+        sample_shape: tuple[int, ...],
+        condition: Condition,
+        *,
+        rng: torch.Generator,
+        **options: Any,
+    ) -> Head:
+        """Return this head on the body of ``build(sample_shape)``; the options are further arguments of the class."""
+        head: Callable[..., Head] = cls
+        return head(*split_head(build(sample_shape)), condition, rng=rng, **options)
+
+
+class ProjectionCritic(_OfCondition):
     """A critic whose score has the features' projection on the condition: ``ψ(φ(x)) + <e(y), φ(x)>``, ``[B]``.
 
     φ is the body, ψ a linear layer and e the condition's embedding, whose entries are as large as ψ's at first; that
@@ -102,13 +72,6 @@ class ProjectionCritic(_Head):
     def __init__(self, body: nn.Module, features: int, condition: Condition, *, rng: torch.Generator) -> None:
         super().__init__(body, features, rng=rng)
         self.embedding = ConditionEmbedding(condition, features, rng=rng, std=(3 * features) ** -0.5)
-
-    @classmethod
-    def make(
-        cls, build: Build, sample_shape: tuple[int, ...], condition: Condition, *, rng: torch.Generator
-    ) -> "ProjectionCritic":
-        """Return this head on the body of ``build(sample_shape)``."""
-        return cls(*split_head(build(sample_shape)), condition, rng=rng)
 
     def forward(self, samples: Samples, condition: Tensor) -> PerSample:
         """Return the scores of samples, each as one of its condition.
@@ -196,7 +159,7 @@ class _Scorer(_Head):
         return scores
 
 
-class ClassifyingCritic(_Scorer):
+class ClassifyingCritic(_Scorer, _OfCondition):
     """A critic that also says which class a sample is of (AC-GAN): scores ``[B]``, and logits ``[B, K]``.
 
     The score does not depend on the condition; what asks for the classes is a penalty. Odena, Olah and Shlens 2017,
@@ -221,20 +184,13 @@ class ClassifyingCritic(_Scorer):
         )
         self.classes = _linear(features, condition.size, rng)
 
-    @classmethod
-    def make(
-        cls, build: Build, sample_shape: tuple[int, ...], condition: Condition, *, rng: torch.Generator
-    ) -> "ClassifyingCritic":
-        """Return this head on the body of ``build(sample_shape)``."""
-        return cls(*split_head(build(sample_shape)), condition, rng=rng)
-
     def classify(self, samples: Samples) -> Float[Tensor, "batch classes"]:
         """Return the logits of each sample's class, ``[B, K]``."""
         logits: Tensor = self.classes(self.features(samples))
         return logits
 
 
-class ContrastiveCritic(_Scorer):
+class ContrastiveCritic(_Scorer, _OfCondition):
     """A critic that also embeds samples and conditions in one space (ContraGAN, 2C): scores ``[B]``.
 
     The score does not depend on the condition, as in the authors' PyTorch-StudioGAN; what pulls a sample's embedding
@@ -255,19 +211,6 @@ class ContrastiveCritic(_Scorer):
         super().__init__(body, features, rng=rng)
         self.proxies = ConditionEmbedding(condition, width, rng=rng)
         self.embedding = _linear(features, width, rng)
-
-    @classmethod
-    def make(
-        cls,
-        build: Build,
-        sample_shape: tuple[int, ...],
-        condition: Condition,
-        *,
-        rng: torch.Generator,
-        width: int = 512,
-    ) -> "ContrastiveCritic":
-        """Return this head on the body of ``build(sample_shape)``."""
-        return cls(*split_head(build(sample_shape)), condition, width=width, rng=rng)
 
     def contrast(
         self, samples: Samples, condition: Tensor

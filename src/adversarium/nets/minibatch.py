@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 
 from adversarium.errors import require
 from adversarium.nets._build import untouched_global_rng
-from adversarium.nets.heads import last_linear
+from adversarium.nets.body import last_linear
 
 Insert = Callable[[nn.Module, torch.Generator], nn.Sequential]
 """``(critic, rng)`` to the critic with a layer before its last linear one, which is a new one."""

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from adversarium.errors import InputError, require
+from adversarium.tensors import described
 
 
 def not_negative(**numbers: float) -> None:
@@ -36,6 +37,19 @@ def between_0_and_1(**numbers: float) -> None:
     """
     for name, number in numbers.items():
         require(0 <= number <= 1, f"{name} is {number}: wanted a number from 0 to 1")
+
+
+def of_one_critic(scores: object) -> None:
+    """Refuse what is not one critic's scores.
+
+    Raises:
+        InputError: no tensor, as the list that several critics in one return.
+    """
+    require(
+        isinstance(scores, Tensor),
+        f"the critic's scores are {described(scores)}: a penalty wants one critic's, a tensor [B] or [B, ...]; of "
+        "several critics in one, give it each by itself (critic.critics) and sum what it returns",
+    )
 
 
 def given(scores: Tensor | None, side: str) -> Tensor:

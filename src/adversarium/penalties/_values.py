@@ -3,18 +3,22 @@
 import torch
 from torch import Tensor
 
+from adversarium import tensors
+from adversarium.penalties._check import of_one_critic
+from adversarium.tensors import wide
 from adversarium.types import PerSample
 
-
-def wide(numbers: Tensor) -> Tensor:
-    """Return half precision numbers in float32, and others as they are."""
-    return numbers.float() if numbers.dtype in (torch.float16, torch.bfloat16) else numbers
+__all__ = ["norms", "per_sample", "wide"]
 
 
 def per_sample(scores: Tensor) -> PerSample:
-    """Return the mean of each sample's scores (patches), ``[B]``, in float32 at least."""
-    scores = wide(scores)
-    return scores.flatten(1).mean(1) if scores.ndim > 1 else scores
+    """Return the mean of each sample's scores (patches), ``[B]``, in float32 at least.
+
+    Raises:
+        InputError: a list of several critics' scores.
+    """
+    of_one_critic(scores)
+    return tensors.per_sample(scores)
 
 
 def norms(gradient: Tensor, squared: bool = False) -> PerSample:

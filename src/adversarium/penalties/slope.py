@@ -10,6 +10,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils import parametrize
 
 from adversarium.errors import InputError, lookup, require
+from adversarium.penalties._check import of_one_critic
 from adversarium.penalties._values import norms, per_sample
 from adversarium.penalties.second_order import SecondOrder
 from adversarium.types import Critic, PerSample, Samples
@@ -210,6 +211,7 @@ def _patches(scores: Tensor) -> int:
 
 
 def _check_scores(scores: Tensor, samples: Tensor) -> None:
+    of_one_critic(scores)
     if scores.shape[:1] != samples.shape[:1]:
         raise InputError(
             f"the critic's scores have shape {list(scores.shape)} at {samples.shape[0]} samples: "

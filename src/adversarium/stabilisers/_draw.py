@@ -1,24 +1,19 @@
-"""Random numbers for a batch, from an explicit generator.
+"""Random numbers for a batch, from an explicit generator, by way of :func:`adversarium.tensors.draw`.
 
-They are drawn where the generator lives and then moved, without waiting for the device, and always in float32: a CPU
-stream gives the same numbers on every device and for every precision of the samples.
+They are always drawn in float32: a stream gives the same numbers for every precision of the samples.
 """
 
 import torch
 from torch import Tensor
 
+from adversarium.tensors import draw
+
 
 def uniform(columns: int, like: Tensor, rng: torch.Generator | None) -> Tensor:
     """Return ``columns`` numbers from U(0, 1) for each sample of ``like``, ``[B, columns]`` in float32."""
-    drawn = torch.rand(len(like), columns, generator=rng, device=_source(like, rng), dtype=torch.float32)
-    return drawn.to(like.device, non_blocking=True)
+    return draw(torch.rand, torch.Size((len(like), columns)), like, rng, torch.float32)
 
 
 def normal(columns: int, like: Tensor, rng: torch.Generator | None) -> Tensor:
     """Return ``columns`` numbers from N(0, 1) for each sample of ``like``, ``[B, columns]`` in float32."""
-    drawn = torch.randn(len(like), columns, generator=rng, device=_source(like, rng), dtype=torch.float32)
-    return drawn.to(like.device, non_blocking=True)
-
-
-def _source(like: Tensor, rng: torch.Generator | None) -> torch.device:
-    return rng.device if rng is not None else like.device
+    return draw(torch.randn, torch.Size((len(like), columns)), like, rng, torch.float32)

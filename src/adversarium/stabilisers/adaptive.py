@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from adversarium.errors import lookup, require
 from adversarium.stabilisers import _draw
 from adversarium.stabilisers._colour import check_channels, recolour
-from adversarium.stabilisers._images import check_images, wide
+from adversarium.stabilisers._images import check_images, check_policy
 from adversarium.stabilisers._resample import Interpolation, matrix, product, resample, rotation
 from adversarium.stabilisers.probability import AdaptiveProbability
+from adversarium.tensors import wide
 from adversarium.types import Samples
 
 BLIT = ("xflip", "rotate90", "xint")
@@ -74,7 +75,7 @@ class Ada(nn.Module):
         """Return augmented images, ``[B, C, H, W]``, each with draws of its own.
 
         Raises:
-            InputError: samples that are not images; colours of other than 1 or 3 channels.
+            InputError: samples that are not images, or not floating point; colours of other than 1 or 3 channels.
         """
         check_images(samples, "ada")
         recolours = any(name in COLOR for name in self.policy)
@@ -154,10 +155,10 @@ def ada(target: float | None = 0.6, kimg: float = 500, every: int = 4, policy: s
     Convention:
         n is the number of real images in these batches, so that p goes from 0 to 1 in ``kimg`` thousand images; it
         starts at ``p`` and stays within 0 and 1. ``target=None`` keeps it there. ``policy`` is made of letters,
-        b(lit), g(eometry), c(olour), or a list of names: blit, geom, color, xflip, rotate90, xint, scale, rotate,
-        aniso, xfrac, brightness, contrast, lumaflip, hue, saturation. Strengths are the authors', for images from -1
-        to 1; of the mirrorings and luma flips half change nothing, of the quarter turns a quarter. Images with one
-        channel have no hue and no saturation. Real and generated images have draws of their own. Outside an image
+        b(lit), g(eometry), c(olour), or of names joined by commas: blit, geom, color, xflip, rotate90, xint, scale,
+        rotate, aniso, xfrac, brightness, contrast, lumaflip, hue, saturation. Strengths are the authors', for images
+        from -1 to 1; of the mirrorings and luma flips half change nothing, of the quarter turns a quarter. Images with
+        one channel have no hue and no saturation. Real and generated images have draws of their own. Outside an image
         lies its mirror image. One bilinear resampling; images that are not moved keep their values.
     Elsewhere:
         The authors' NVlabs/stylegan2-ada-pytorch ``AugmentPipe`` with ``bgc``: the same transformations, order,
@@ -181,8 +182,9 @@ def transformations(policy: str) -> tuple[str, ...]:
     """Return the names of a policy's transformations, each once, in the order in which they are applied.
 
     Raises:
-        InputError: nothing, or an unknown name (names the nearest).
+        InputError: no text, nothing, or an unknown name (names the nearest).
     """
+    check_policy(policy)
     require(bool(policy.strip()), "policy is empty: wanted letters of bgc, or names such as xflip,xint")
     parts = [part.strip() for part in policy.split(",")]
     words = [word for part in parts for word in (part if part and set(part) <= set("bgc") else [part])]

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from adversarium.errors import require
 from adversarium.stabilisers import _draw
+from adversarium.stabilisers._images import check_samples
 from adversarium.stabilisers.probability import AdaptiveProbability
 from adversarium.types import Samples
 
@@ -29,8 +30,10 @@ class Apa(nn.Module):
         """Return the real samples, some replaced by the generated ones in their places, ``[B, ...]``.
 
         Raises:
-            InputError: the two have not the same shape.
+            InputError: the two have not the same shape, or either is no tensor of floating point numbers.
         """
+        check_samples(real, "apa", "real")
+        check_samples(fake, "apa", "fake")
         require(
             real.shape == fake.shape,
             f"real samples have shape {list(real.shape)} and generated ones {list(fake.shape)}: apa wants as many of "

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from adversarium.errors import lookup, require
 from adversarium.stabilisers import _draw
-from adversarium.stabilisers._images import check_images, wide
+from adversarium.stabilisers._images import check_images, check_policy
+from adversarium.tensors import wide
 from adversarium.types import Samples
 
 
@@ -99,7 +100,7 @@ class DiffAugment(nn.Module):
         """Return changed images, ``[B, C, H, W]``, each with draws of its own.
 
         Raises:
-            InputError: samples that are not images.
+            InputError: samples that are not images, or not floating point.
         """
         check_images(samples, "diffaugment")
         images = wide(samples).contiguous()  # planes, which sums over places and shifts of them read in order
@@ -116,8 +117,8 @@ def diffaugment(policy: str = "color,translation,cutout") -> DiffAugment:
         translation: by up to ⅛ of either side, whole pixels, 0 where nothing is left
         cutout: a rectangle of ½ of either side, centred anywhere in the image, is 0
     Convention:
-        ``policy`` is a list of names, applied in its order. For images from -1 to 1, whose middle grey 0 is. Each
-        image is changed, with draws of its own; the gradient passes through to the generator.
+        ``policy`` is names joined by commas, applied in its order. For images from -1 to 1, whose middle grey 0 is.
+        Each image is changed, with draws of its own; the gradient passes through to the generator.
     Elsewhere:
         The authors' mit-han-lab/data-efficient-gans ``DiffAugment``: the same changes and strengths. Their BigGAN runs
         on CIFAR have ``translation,cutout``, their StyleGAN2 runs all three (``color,cutout`` on all of CIFAR).
@@ -127,8 +128,9 @@ def diffaugment(policy: str = "color,translation,cutout") -> DiffAugment:
         Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", arXiv:2006.10738.
 
     Raises:
-        InputError: an unknown policy, or none.
+        InputError: an unknown policy, none, or one that is no text.
     """
+    check_policy(policy)
     require(bool(policy.strip()), f"policy is empty: wanted names of {', '.join(POLICIES)}")
     names = tuple(part.strip() for part in policy.split(","))
     for name in names:

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from adversarium.errors import require
+from adversarium.tensors import described, is_whole
 from adversarium.types import Samples
 
 
@@ -29,9 +30,11 @@ def pack(samples: Samples, degree: int = 2) -> Tensor:
         arXiv:1712.04086.
 
     Raises:
-        InputError: a degree below 1, samples without a second axis, or a number of them that is no multiple of it.
+        InputError: a degree that is no whole number, at least 1; samples without a second axis, or a number of them
+            that is no multiple of it.
     """
-    require(degree >= 1, f"degree is {degree}: wanted at least 1")
+    _check_degree(degree)
+    require(isinstance(samples, Tensor), f"samples is {described(samples)}: wanted a tensor [B, C, ...]")
     if degree == 1:
         return samples
     count, shape = len(samples), list(samples.shape)
@@ -48,8 +51,12 @@ def packed_shape(sample_shape: tuple[int, ...], degree: int) -> tuple[int, ...]:
     """Return the shape of a pack of ``degree`` samples of a shape: ``(C, ...)`` to ``(degree·C, ...)``.
 
     Raises:
-        InputError: a degree below 1, or samples that are single numbers.
+        InputError: a degree that is no whole number, at least 1; or samples that are single numbers.
     """
-    require(degree >= 1, f"degree is {degree}: wanted at least 1")
+    _check_degree(degree)
     require(len(sample_shape) >= 1, "samples have shape []: wanted a first axis, which packs join on")
     return degree * sample_shape[0], *sample_shape[1:]
+
+
+def _check_degree(degree: int) -> None:
+    require(is_whole(degree) and degree >= 1, f"degree is {described(degree)}: wanted a whole number, at least 1")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from adversarium.errors import require
 from adversarium.stabilisers import _draw
+from adversarium.tensors import described, is_number, is_whole
 from adversarium.types import Samples
 
 
@@ -41,8 +42,8 @@ class ReplayPool(nn.Module):
         count: how many are kept, ``[]``.
 
     Raises:
-        InputError: a capacity below 1, or a share outside 0 to 1; when called, samples of another shape than those
-            kept; when restored, what a pool of another capacity kept.
+        InputError: a capacity that is no whole number, at least 1, or a share outside 0 to 1; when called, no samples,
+            or some of another shape than those kept; when restored, what a pool of another capacity kept.
     """
 
     images: Tensor
@@ -52,14 +53,19 @@ class ReplayPool(nn.Module):
         self, capacity: int = 50, share: float = 0.5, *, exact: bool = False, independent: bool = False
     ) -> None:
         super().__init__()
-        require(capacity >= 1, f"capacity is {capacity}: wanted at least 1 (without a pool, make none)")
-        require(0 <= share <= 1, f"share is {share}: wanted a number from 0 to 1")
+        require(
+            is_whole(capacity) and capacity >= 1,
+            f"capacity is {described(capacity)}: wanted a whole number, at least 1 (without a pool, make none)",
+        )
+        require(is_number(share) and 0 <= share <= 1, f"share is {described(share)}: wanted a number from 0 to 1")
         self.capacity, self.share, self.exact, self.independent = capacity, share, exact, independent
         self.register_buffer("images", torch.zeros(0))
         self.register_buffer("count", torch.zeros((), dtype=torch.int64))
 
     def forward(self, fake: Samples, rng: torch.Generator | None = None) -> Samples:
         """Return what the critic is shown in the place of the fakes, ``[B, ...]``, and keep some of them."""
+        fits = isinstance(fake, Tensor) and fake.ndim > 0 and fake.numel() > 0
+        require(fits, f"fake is {described(fake)}: wanted fakes, a tensor [B, ...] with B at least 1")
         if not self.training:
             return fake
         if self.images.numel() == 0:  # said by the shape, which a GPU need not be waited for

@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from adversarium.errors import require
+from adversarium.tensors import described, is_number, per_sample
 from adversarium.types import PerSample
 
 
@@ -31,13 +32,22 @@ def top_k(values: PerSample, scores: Tensor, share: float = 0.5) -> Tensor:
         arXiv:2002.06224.
 
     Raises:
-        InputError: a share that is 0 or less, or above 1; not as many scores as values.
+        InputError: a share that is 0 or less, or above 1; no values, not as many scores, or several critics' in a
+            list; scores that are NaN (on an accelerator, which would have to be waited for, they count as the
+            highest: the losses that come back are then NaN too).
     """
-    require(0 < share <= 1, f"share is {share}: wanted a number above 0 and at most 1")
+    fits = is_number(share) and 0 < share <= 1
+    require(fits, f"share is {described(share)}: wanted a number above 0 and at most 1")
+    for name, given in (("values", values), ("scores", scores)):
+        fits = isinstance(given, Tensor) and given.ndim > 0 and given.numel() > 0
+        require(fits, f"{name} is {described(given)}: wanted one tensor [B] or [B, ...] with B at least 1")
     require(
         len(values) == len(scores),
         f"there are {len(values)} values and {len(scores)} samples with scores: wanted one each",
     )
-    best = scores.detach().flatten(1).mean(1) if scores.ndim > 1 else scores.detach()
+    best = per_sample(scores.detach())
+    if best.device.type == "cpu":
+        missing = int(best.isnan().sum())
+        require(missing == 0, f"scores became nan in {missing} of {len(best)} samples: there is no order to them")
     count = max(1, math.ceil(share * len(values) - 1e-9))  # 0.1·30 is 3, and a little more in floats
     return values[best.topk(count, sorted=False).indices]

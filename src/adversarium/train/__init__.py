@@ -13,10 +13,10 @@ from adversarium.train.objective import (
     critic_side,
     generator_side,
     latent_parts,
-    modules_of,
 )
 from adversarium.train.optimizers import build_optimizer, clip_gradient_norm
 from adversarium.train.sample import TrainedGenerator, load_generator, sample_run, write_samples
+from adversarium.train.slots import modules_of
 from adversarium.train.spectrum import game_of, run_game
 from adversarium.train.step import NonFiniteError, Step
 

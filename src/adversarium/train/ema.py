@@ -13,6 +13,10 @@ class _Average:
 
     def __init__(self, generator: nn.Module) -> None:
         self.module = copy.deepcopy(generator).eval().requires_grad_(False)
+        self.follow(generator)
+
+    def follow(self, generator: nn.Module) -> None:
+        """From now on average this generator into :attr:`module`, wherever the numbers of both lie by now."""
         pairs = list(zip(_tensors(self.module), _tensors(generator), strict=True))
         self._averages = [average for average, _ in pairs if average.is_floating_point()]
         self._sources = [source for _, source in pairs if source.is_floating_point()]

@@ -56,6 +56,7 @@ class Evaluator:
         features: the caller's own, by name.
         weights: files of features that need one, by the features' name.
         device: where features and the metric are computed.
+        measuring: the protocol, ready, in place of making it of the references, features, weights and device.
 
     Attributes:
         protocol: what it measures.
@@ -77,10 +78,11 @@ class Evaluator:
         features: Mapping[str, Features] | None = None,
         weights: Mapping[str, Path] | None = None,
         device: torch.device | str = "cpu",
+        measuring: Measuring | None = None,
     ) -> None:
-        self._measuring = Measuring(
-            [protocol], references, repeats=1, features=features, weights=weights, device=device
-        )
+        if measuring is None:
+            measuring = Measuring([protocol], references, repeats=1, features=features, weights=weights, device=device)
+        self._measuring = measuring
         (self.protocol,) = self._measuring.protocols
         self._codec, self._feed = codec, feed
         self.seconds = estimate_cost(self._measuring, drawing(generator, codec, feed)).draw

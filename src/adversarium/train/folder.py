@@ -37,6 +37,7 @@ from adversarium.config import TrainConfig, from_mapping, read_config
 from adversarium.data import ArraySource, Codec, Conditions, Source
 from adversarium.errors import InputError
 from adversarium.files import atomic_write
+from adversarium.train.checkpoint import newest_first
 from adversarium.types import Condition
 
 
@@ -49,6 +50,7 @@ class RunFolder:
         self.best = path / "best"
         self.samples = path / "samples"
         self.metrics = path / "metrics.jsonl"
+        self._made: tuple[Path, ...] = ()
 
     @classmethod
     def begin(cls, config: TrainConfig, source: Source, conditions: Conditions | None = None) -> "RunFolder":
@@ -60,6 +62,7 @@ class RunFolder:
         folder = cls(Path(config.out) if config.out is not None else _unused(config))
         path = folder.path
         refuse_used(path)
+        folder._made = tuple(each for each in (path, *path.parents) if not each.exists())
         # filled under another name, then renamed: whoever kills us finds a whole beginning or none
         hidden = cls(path.with_name(f".{path.name}.{os.getpid()}.part"))
         circumstances, identity = _circumstances(config, source), data_identity(source)
@@ -78,6 +81,22 @@ class RunFolder:
             shutil.rmtree(hidden.path, ignore_errors=True)
             raise InputError(f"--out {path}: cannot be made ({error.strerror})") from None
         return folder
+
+    def has_begun(self) -> bool:
+        """Return whether there is a record or a checkpoint."""
+        return bool(self.records() or newest_first(self.checkpoints))
+
+    def take_back(self) -> None:
+        """Remove what a run put here, if it has not begun, and the folders that :meth:`begin` made, if empty then."""
+        if self.has_begun():
+            return
+        of_its_own = ("config.json", "run.json", "data.json", "metrics.jsonl", "stopped.json", ".lock")
+        written = (*self.samples.glob("*kimg.png"), *self.path.glob("events.out.tfevents.*"))
+        for file in (*(self.path / name for name in of_its_own), *written):
+            file.unlink(missing_ok=True)
+        for folder in (self.samples, self.checkpoints, *self._made):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def write_config(self, config: TrainConfig) -> None:
         """Write the run's configuration."""
@@ -259,7 +278,14 @@ def refuse_used(path: Path) -> None:
     if path.exists() and not path.is_dir():
         raise InputError(f"--out {path}: is a file; wanted a new or empty folder")
     if path.exists() and any(path.iterdir()):
-        resume = f", or continue it: adversarium train --resume {path}" if (path / "config.json").exists() else ""
+        resume = ""
+        if (path / "config.json").exists():
+            resume = f", or continue it: adversarium train --resume {path}"
+            if not RunFolder(path).has_begun():
+                resume = (
+                    ", or start the run again that was begun there and has no record and no checkpoint yet: "
+                    f"adversarium train --resume {path}"
+                )
         raise InputError(f"--out {path}: already holds files, and nothing is overwritten; take another{resume}")
 
 

@@ -3,28 +3,27 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from adversarium.config import TrainConfig, with_budget
 from adversarium.data import DATASETS, Source, default_share, open_data
-from adversarium.data.source import some_of
 from adversarium.errors import InputError
-from adversarium.files import remove_leftovers, sync_file
-from adversarium.train import checkpoint, pictures
-from adversarium.train.build import Training, build
+from adversarium.files import remove_leftovers
+from adversarium.metrics.measuring import Measuring
+from adversarium.train import checkpoint
+from adversarium.train.build import build
 from adversarium.train.folder import RunFolder, refuse_used
 from adversarium.train.resolve import conditions_for, resolve
-from adversarium.train.sample import generate
-from adversarium.train.step import NonFiniteError
+from adversarium.train.rounds import Live, Moved, Rounds
+from adversarium.train.stacked import StackedTraining, stackable
+from adversarium.train.training import Training
 from adversarium.train.transfer import begin_with, like_run
-from adversarium.train.watch import Quality, Watch
-from adversarium.train.writers import Observer, Record, jsonl, summary_writer_class, tensorboard
-
-SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
-"""A record comes at least this often, however slow the steps are."""
+from adversarium.train.watch import Quality
+from adversarium.train.writers import Observer, jsonl, summary_writer_class, tensorboard
 
 
 class StoppedError(RuntimeError):
@@ -54,17 +53,10 @@ class Run:
     quality: str = ""
 
 
-@dataclass
-class _Position:
-    """Where a run stands."""
-
-    images: int = 0
-    seconds: float = 0.0
-
-
 def train(
     config: TrainConfig,
     *,
+    given: Collection[str] = (),
     source: Source | None = None,
     observers: Sequence[Observer] = (),
     on_start: Callable[[RunFolder, Training, Source], None] = lambda *_: None,
@@ -75,15 +67,18 @@ def train(
 
     Args:
         config: what to do.
+        given: names of options that count as asked for even where they have their default's value. It matters with
+            ``config.from_run``: the networks are that run's, but for what was asked for.
         source: the data, where they are not what ``config.data`` names.
         observers: called with each record.
         on_start: called once, before the first step.
         on_decode: called while image files are decoded, with how many are done and how many there are.
-        tell: called with a sentence on what measuring on the way will cost, before it starts, and with what is to be
-            said of its numbers.
+        tell: called with a sentence on what was taken over from ``config.from_run``, on what measuring on the way will
+            cost, before it starts, and with what is to be said of its numbers.
 
     Raises:
-        InputError: the configuration, the data or the folder cannot be used; nothing was written.
+        InputError: the configuration, the data or the folder cannot be used, which may show in the first steps only;
+            nothing is left of the run.
         StoppedError: a number became non-finite, or a file could not be written.
     """
     if config.out is not None:
@@ -93,23 +88,17 @@ def train(
         if config.data not in DATASETS:  # the run can be resumed from any folder
             config = replace(config, data=str(Path(config.data).expanduser().resolve()))
     if config.from_run is not None:
-        config = like_run(config)
-    conditions = conditions_for(config, source)
-    config = resolve(config, source.codec, None if conditions is None else conditions.condition)
-    if config.hold_out is None:
-        config = replace(config, hold_out=default_share(source))
-    if config.tensorboard:
-        summary_writer_class()
-    training = build(config, source)
-    if config.from_run is not None:
-        begin_with(training, Path(config.from_run), tell)
-    quality = Quality(training, [], tell=tell) if config.evaluate is not None else None
-    folder = RunFolder.begin(config, source, training.conditions)
-    with folder.lock():
-        on_start(folder, training, source)
-        if quality is not None:
-            tell(quality.cost)
-        return _run(folder, training, _Position(), [], quality, observers)
+        config = like_run(config, source.codec, given, tell)
+    live = _begun(config, source, observers, tell)
+    with live.folder.lock():
+        try:
+            on_start(live.folder, live.training, source)
+            if live.quality is not None:
+                tell(live.quality.cost)
+            return _alone(live)
+        except InputError:
+            live.folder.take_back()
+            raise
 
 
 def resume(
@@ -140,7 +129,8 @@ def resume(
         warn: called with a sentence for each damaged checkpoint that was passed over.
 
     Raises:
-        InputError: there is no usable run, or its data have changed.
+        InputError: there is no usable run, or its data have changed; or it has no record and no checkpoint yet, and
+            as :func:`train`.
         StoppedError: as in :func:`train`.
     """
     folder = RunFolder.open(path)
@@ -151,202 +141,249 @@ def resume(
         config = replace(config, device=device)
     if patience is not None:
         config = replace(config, patience=patience)
-    config = resolve(config, folder.codec(), folder.condition())
     with folder.lock():
         remove_leftovers(folder.path)
         source = source if source is not None else open_data(config.data, size=config.size, progress=on_decode)
-        folder.check_data(source)
-        training = build(config, source)
-        position, records = _Position(), []
-        if checkpoint.newest_first(folder.checkpoints):
-            found, problems = checkpoint.load_newest(folder.checkpoints)
-            for problem in problems:
-                warn(f"{problem}; going back to {found.path.name}")
-            training.restore(found)
-            checkpoint.set_aside_newer(found.path)
-            position = _Position(found.counters["images"], found.counters["seconds"])
-            records = folder.forget_after(training.step.steps)
-        else:
-            if folder.metrics.exists():
-                warn(f"{path}: holds no checkpoint yet; starting again from step 0")
-                folder.forget_after(0)
-            if config.from_run is not None:
-                begin_with(training, Path(config.from_run), tell)
-        quality = Quality(training, records, tell=tell) if config.evaluate is not None else None
-        folder.write_config(config)
-        on_start(folder, training, source)
-        if quality is not None:
-            tell(quality.cost)
-        return _run(folder, training, position, records, quality, observers)
+        live = _reopened(folder, config, source, observers, tell, warn)
+        on_start(folder, live.training, source)
+        if live.quality is not None:
+            tell(live.quality.cost)
+        return _alone(live)
 
 
-def _run(
-    folder: RunFolder,
-    training: Training,
-    position: _Position,
-    records: list[Record],
-    quality: Quality | None,
+def train_together(
+    configs: Sequence[TrainConfig],
+    *,
+    source: Source,
+    measuring: Measuring | None = None,
+    observers: Sequence[Sequence[Observer]] | None = None,
+    pictured: bool = True,
+) -> list[Run | StoppedError]:
+    """Train runs of one method at once, stacked where they can be, or else one after the other.
+
+    A run whose folder is there already goes on from its newest whole checkpoint. What stops one run does not stop the
+    others.
+
+    Args:
+        configs: a run each, with its ``out``; for the same budget.
+        source: the data of all.
+        measuring: the protocol that all of them are evaluated by, ready.
+        observers: of each run. What they raise ends all runs.
+        pictured: whether the runs draw pictures.
+
+    Returns:
+        How each ended, in their order; runs that were not begun because of a signal stand at 0 steps.
+
+    Raises:
+        InputError: a configuration, the data or a folder cannot be used.
+    """
+    with ExitStack() as stack:
+        lives = []
+        for config, watchers in zip(configs, observers or [()] * len(configs), strict=True):
+            assert config.out is not None
+            path = Path(config.out)
+            if (path / "config.json").exists():
+                folder = RunFolder.open(path)
+                stack.enter_context(folder.lock())
+                live = _reopened(folder, config, source, watchers, measuring=measuring)
+            else:
+                live = _begun(config, source, watchers, measuring=measuring)
+                stack.enter_context(live.folder.lock())
+            live.pictured = pictured
+            lives.append(live)
+        caught = stack.enter_context(_signals())
+        ended: dict[int, Run | StoppedError] = {}
+        for group in _stacks(lives):
+            # a run that a signal finds before its first step is left as it is
+            ends = [_ended(live, caught) for live in group] if caught else _play(group, caught)
+            for live, end in zip(group, ends, strict=True):
+                ended[lives.index(live)] = end
+        return [ended[number] for number in range(len(lives))]
+
+
+def _begun(
+    config: TrainConfig,
+    source: Source,
     observers: Sequence[Observer],
-) -> Run:
-    """Train, and turn what may go wrong on the way into a sentence that says where to go on."""
-    folder.forget_stopped()
+    tell: Callable[[str], None] = lambda message: None,
+    measuring: Measuring | None = None,
+) -> Live:
+    """Return a new run, at its first step, with its folder."""
+    conditions = conditions_for(config, source)
+    config = resolve(config, source.codec, None if conditions is None else conditions.condition)
+    if config.hold_out is None:
+        config = replace(config, hold_out=default_share(source))
+    if config.tensorboard:
+        summary_writer_class()
+    training = build(config, source)
+    if config.from_run is not None:
+        begin_with(training, Path(config.from_run), tell)
+    quality = None if config.evaluate is None else Quality(training, [], tell=tell, measuring=measuring)
+    folder = RunFolder.begin(config, source, training.conditions)
+    return Live(folder, training, quality=quality, observers=observers)
+
+
+def _reopened(
+    folder: RunFolder,
+    config: TrainConfig,
+    source: Source,
+    observers: Sequence[Observer],
+    tell: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = lambda message: None,
+    measuring: Measuring | None = None,
+) -> Live:
+    """Return a run as its newest whole checkpoint left it."""
+    config = resolve(config, folder.codec(), folder.condition())
+    folder.check_data(source)
+    training = build(config, source)
+    live = Live(folder, training, observers=observers)
+    if checkpoint.newest_first(folder.checkpoints):
+        found, problems = checkpoint.load_newest(folder.checkpoints)
+        for problem in problems:
+            warn(f"{problem}; going back to {found.path.name}")
+        training.restore(found)
+        checkpoint.set_aside_newer(found.path)
+        live.images, live.seconds = found.counters["images"], found.counters["seconds"]
+        live.records = folder.forget_after(training.step.steps)
+    else:
+        if folder.metrics.exists():
+            warn(f"{folder.path}: holds no checkpoint yet; starting again from step 0")
+            folder.forget_after(0)
+        if config.from_run is not None:
+            begin_with(training, Path(config.from_run), tell)
+    if config.evaluate is not None:
+        live.quality = Quality(training, live.records, tell=tell, measuring=measuring)
+    folder.write_config(config)
+    return live
+
+
+def _stacks(lives: Sequence[Live]) -> list[list[Live]]:
+    """Return the runs in groups that can be trained together: those at one step, of networks that can be stacked."""
+    groups: list[list[Live]] = []
+    for live in lives:
+        for group in groups:
+            configs = (group[0].training.config, live.training.config)
+            if group[0].training.step.steps == live.training.step.steps and not stackable(*configs):
+                group.append(live)
+                break
+        else:
+            groups.append([live])
+    return groups
+
+
+def _alone(live: Live) -> Run:
+    """Train one run.
+
+    Raises:
+        InputError: it can not be trained at all, and has written nothing yet.
+        StoppedError: as :func:`train`.
+    """
+    with _signals() as caught:
+        (end,) = _play([live], caught)
+    if isinstance(end, StoppedError):
+        raise end
+    return end
+
+
+def _play(lives: Sequence[Live], caught: Sequence[int]) -> list[Run | StoppedError]:
+    """Train runs in lockstep; turn what goes wrong on the way into a sentence that says where to go on."""
+    ended: dict[int, Run | StoppedError] = {}
+    with ExitStack() as files:
+        rounds: dict[int, Rounds] = {}
+        before: dict[int, int] = {}
+        for number, live in enumerate(lives):
+            live.folder.forget_stopped()
+            writers = [files.enter_context(jsonl(live.folder.metrics))]
+            if live.training.config.tensorboard:
+                writers.append(files.enter_context(tensorboard(live.folder.path, live.images, live.records)))
+            rounds[number] = live.rounds(writers, caught)
+
+        def turn(number: int, go_on: Callable[[], int]) -> None:
+            """Let a run go on until both players are to move again, or it ends."""
+            live = lives[number]
+            try:
+                before[number] = go_on()
+                return
+            except StopIteration:
+                ended[number] = _ended(live, caught)
+            # NonFiniteError, or a rule that found no step; a disk; samples that cannot be measured, a part without
+            # gradient
+            except (ArithmeticError, OSError, InputError) as error:
+                ended[number] = _stopped(live, error)
+            del rounds[number]
+
+        try:
+            for number in list(rounds):
+                turn(number, partial(next, rounds[number]))
+            stack = StackedTraining([live.training for live in lives]) if len(rounds) == len(lives) > 1 else None
+            while rounds:
+                playing = list(rounds) if stack is not None else [next(iter(rounds))]
+                moved = _move(lives, stack, playing, before[playing[0]])
+                for number in playing:
+                    turn(number, partial(_go_on, rounds[number], moved[number]))
+                    if stack is not None and number in ended and number in stack.playing:
+                        stack.leave(number)
+        except KeyboardInterrupt:
+            first = lives[next(iter(rounds))]
+            raise KeyboardInterrupt(
+                f"at step {first.training.step.steps}; go on from the last checkpoint with: "
+                f"adversarium train --resume {first.folder.path}"
+            ) from None
+    return [ended[number] for number in range(len(lives))]
+
+
+def _move(
+    lives: Sequence[Live], stack: StackedTraining | None, playing: Sequence[int], images: int
+) -> dict[int, Moved | Exception]:
+    """Move both players of the runs that play; return what that led each to, or what stopped it."""
+    mark = time.monotonic()
     try:
-        with ExitStack() as stack:
-            writers = [stack.enter_context(jsonl(folder.metrics))]
-            if training.config.tensorboard:
-                writers.append(stack.enter_context(tensorboard(folder.path, position.images, records)))
-            caught = stack.enter_context(_signals())
-            _loop(folder, training, position, records, quality, [*writers, *observers], caught)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"at step {training.step.steps}; go on from the last checkpoint with: "
-            f"adversarium train --resume {folder.path}"
-        ) from None
-    # NonFiniteError, or a rule that found no step; a disk; samples that cannot be measured, a part without gradient
+        images = lives[playing[0]].training.move(images) if stack is None else stack.move(images)
     except (ArithmeticError, OSError, InputError) as error:
-        kept = checkpoint.newest_first(folder.checkpoints)
-        what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
-        where = f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"
-        if not isinstance(error, OSError):
-            folder.write_stopped(training.step.steps, what)
-            where += f"; why: adversarium doctor {folder.path}"
-        raise StoppedError(f"stopped at step {training.step.steps}: {what}; {where}") from error
-    complete = _progress(training.config, training.step.steps, position) >= 1.0
-    exhausted = quality is not None and quality.exhausted and not complete
-    best = checkpoint.newest_first(folder.best) if quality is not None else []
+        return dict.fromkeys(playing, error)
+    moved = Moved(images, time.monotonic() - mark)
+    errors = {} if stack is None else stack.errors
+    return {number: errors.get(number, moved) for number in playing}
+
+
+def _go_on(rounds: Rounds, moved: Moved | Exception) -> int:
+    """Let a run go on until its players are to move again; return its images."""
+    return rounds.throw(moved) if isinstance(moved, Exception) else rounds.send(moved)
+
+
+def _ended(live: Live, caught: Sequence[int]) -> Run:
+    complete = live.progress >= 1.0
+    exhausted = live.exhausted and not complete
+    best = checkpoint.newest_first(live.folder.best) if live.quality is not None else []
     return Run(
-        folder.path,
-        training.step.steps,
-        position.images,
+        live.folder.path,
+        live.training.step.steps,
+        live.images,
         signal=caught[0] if caught and not complete and not exhausted else None,
         best=best[0] if best else None,
         exhausted=exhausted,
-        quality="" if quality is None else quality.summary,
+        quality="" if live.quality is None else live.quality.summary,
     )
 
 
-def _loop(
-    folder: RunFolder,
-    training: Training,
-    position: _Position,
-    records: list[Record],
-    quality: Quality | None,
-    observers: Sequence[Observer],
-    caught: list[int],
-) -> None:
-    config, step = training.config, training.step
-    watch = Watch(training, records)
-    codes = training.feed.sheet(config.seed, is_image=training.codec.is_image)
-    last_save, last_log = time.monotonic(), (time.monotonic(), position.images)
-    progress = _progress(config, step.steps, position)
+def _stopped(live: Live, error: Exception) -> StoppedError:
+    """Return why a run stopped, with where it can go on.
 
-    def save(where: Path, keep: int) -> None:
-        tensors = training.tensors()
-        for name, value in tensors.items():
-            if value.is_floating_point() and not value.isfinite().all():
-                raise NonFiniteError(name, step.steps, float(value[~value.isfinite()].flatten()[0]))
-        sync_file(folder.metrics)  # a checkpoint never outlives the records before it
-        checkpoint.save(
-            where,
-            tensors,
-            {
-                **training.identity(),
-                "step": step.steps,
-                "critic_steps": step.critic_steps,
-                "images": position.images,
-                "seconds": position.seconds,
-            },
-            keep=keep,
-        )
-
-    def draw(path: Path) -> None:
-        made = generate(training.average.module, training.codec, *codes)
-        if training.codec.is_image:
-            pictures.write_image(path, pictures.grid_of(made))
-        else:
-            pictures.write_scatter(path, made, some_of(training.data, len(made), seed=0).float().numpy())
-
-    ended = progress >= 1.0 or (quality is not None and quality.exhausted)
-    mark = time.monotonic()
-    while not ended:
-        before = position.images
-        watch.before_step()
-        position.images = training.move(before)
-        mark = _tick(position, mark)
-        progress = _progress(config, step.steps, position)
-        # asked once: a signal that comes later in this turn gets a turn, and a checkpoint, of its own
-        ended = progress >= 1.0 or bool(caught)
-        saves = ended or time.monotonic() - last_save >= config.checkpoint_every_seconds
-        best = False
-        measures = quality is not None and (
-            _crossed(before, position.images, config.evaluate_every_kimg * 1000) or progress >= 1.0
-        )
-
-        # a checkpoint is never written over numbers that were not looked at
-        logs = step.steps % config.log_every_steps == 0 or mark - last_log[0] >= SECONDS_BETWEEN_SIGNS_OF_LIFE
-        if logs or saves or measures or watch.due():
-            measured = step.measurements()  # on a GPU this waits for the steps so far
-            mark = _tick(position, mark)
-            now, since = mark, last_log
-            record = {
-                "step": step.steps,
-                "kimg": position.images / 1000,
-                "seconds": position.seconds,
-                "progress": progress,
-                "images_per_second": (position.images - since[1]) / (now - since[0]),
-                "critic_learning_rate": step.critic_optimizer.param_groups[0]["lr"],
-                "generator_learning_rate": step.generator_optimizer.param_groups[0]["lr"],
-                **measured,
-            }
-            watch.look(record)
-            if quality is not None and measures:
-                best = quality.measure(record)
-                ended = ended or quality.exhausted
-                saves = saves or ended
-            last_log = (time.monotonic() if measures else now, position.images)
-            records.append(record)
-            for observer in observers:
-                observer(record)
-        if best:
-            save(folder.best, keep=1)
-        if saves:
-            save(folder.checkpoints, keep=config.keep_checkpoints)
-            last_save = time.monotonic()
-        if _crossed(before, position.images, config.sample_every_kimg * 1000) and not ended:
-            draw(folder.samples / f"{position.images / 1000:09.3f}kimg.png")
-        mark = time.monotonic()  # reports, checkpoints and pictures are not training
-    if records:
-        draw(folder.path / "samples.png")
-        pictures.write_curves(
-            folder.path / "curves.png",
-            records,
-            f"{config.preset} on {config.data}",
-            measured=None if quality is None else quality.name,
-            floor=None if quality is None else quality.floor,
-        )
-
-
-def _progress(config: TrainConfig, steps: int, position: _Position) -> float:
-    """Return the share of the budget that is spent, from 0 to 1."""
-    if config.steps is not None:
-        spent = steps / config.steps
-    elif config.kimg is not None:
-        spent = position.images / (config.kimg * 1000)
-    else:
-        assert config.seconds is not None
-        spent = position.seconds / config.seconds
-    return min(spent, 1.0)
-
-
-def _crossed(before: int, after: int, interval: float) -> bool:
-    return before // interval != after // interval
-
-
-def _tick(position: _Position, mark: float) -> float:
-    """Add the time since ``mark`` to the run's, and return the time now."""
-    now = time.monotonic()
-    position.seconds += now - mark
-    return now
+    Raises:
+        InputError: it had not begun: there is nothing to go on from, and nothing to look at.
+    """
+    folder, step = live.folder, live.training.step.steps
+    kept = checkpoint.newest_first(folder.checkpoints)
+    if isinstance(error, InputError) and not folder.has_begun():
+        raise error
+    what = f"{error.strerror}: {error.filename}" if isinstance(error, OSError) and error.strerror else str(error)
+    where = f"the last good checkpoint is {kept[0]}" if kept else "there is no checkpoint yet"
+    if not isinstance(error, OSError):
+        folder.write_stopped(step, what)
+        where += f"; why: adversarium doctor {folder.path}"
+    stopped = StoppedError(f"stopped at step {step}: {what}; {where}")
+    stopped.__cause__ = error
+    return stopped
 
 
 @contextmanager

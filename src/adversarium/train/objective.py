@@ -2,33 +2,19 @@
 
 import types
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from adversarium.nets.conditional import Conditioned
-from adversarium.penalties import (
-    FromScores,
-    GradientPenalty,
-    Method,
-    at_fake,
-    at_real,
-    check_samples,
-    on_whole,
-    per_sample,
-    random_rows,
-    refuse_batch_norm,
-    rows_of,
-    scores_and_slope,
-    slope,
-    wide,
-)
+from adversarium.penalties import FromScores, Method, check_samples, per_sample, random_rows, refuse_batch_norm, wide
 from adversarium.penalties import attached as attach
 from adversarium.stabilisers import top_k
-from adversarium.types import SLOTS, AnyPenalty, Critic, GeneratorPenalty, Loss, Objective, Penalty, Term, at
+from adversarium.train.passes import Evaluated, Slopes, bound, evaluate_together, first, plan_slopes
+from adversarium.train.slots import due, rows_for, weight_of
+from adversarium.types import Critic, GeneratorPenalty, Loss, Objective, Term
 
 
 @dataclass(frozen=True)
@@ -47,38 +33,6 @@ class CriticSide:
     fake_scores: Tensor
 
 
-@dataclass(frozen=True)
-class _Slopes:
-    """The gradient penalties of a step: what is worked out before any pass through the critic.
-
-    Attributes:
-        shared: penalties at the samples that the loss evaluates anyway, and on how many rows of each side.
-        placed: penalties at points of their own, and those points.
-        real_rows: how many real samples, the first ones, need a shared slope.
-        fake_rows: likewise for the fake ones.
-        method: how the shared slopes are taken.
-        squared: whether they are squared.
-        attached: whether the fake samples keep their graph.
-    """
-
-    shared: tuple[tuple[GradientPenalty, int], ...]
-    placed: tuple[tuple[GradientPenalty, Tensor], ...]
-    real_rows: int
-    fake_rows: int
-    method: Method
-    squared: bool
-    attached: bool
-
-    @property
-    def how(self) -> dict[str, bool]:
-        """How the shared slopes are asked for."""
-        return {"attached": self.attached, "squared": self.squared}
-
-
-Evaluated = tuple[Tensor, Tensor, Tensor, list[Tensor], list[Tensor]]
-"""The loss, real scores, fake scores, and the means of the shared and of the placed penalties."""
-
-
 def critic_side(
     objective: Objective,
     critic: Critic,
@@ -91,6 +45,7 @@ def critic_side(
     joint: bool = True,
     attached: bool = False,
     condition: Tensor | None = None,
+    mean: Callable[[Tensor], Tensor] = torch.mean,
 ) -> CriticSide:
     """Evaluate loss and penalties on a batch.
 
@@ -111,9 +66,10 @@ def critic_side(
         attached: keep the graph of the fake samples, to differentiate across the players.
         condition: what the i-th real and the i-th fake sample are of, for a conditional critic. A point between them
             is of the same.
+        mean: what is made of the values of a batch. The parts have its result's shape.
     """
     return _critic_side(
-        _evaluate,
+        evaluate_together,
         None,
         objective,
         critic,
@@ -125,6 +81,7 @@ def critic_side(
         joint=joint,
         attached=attached,
         condition=condition,
+        mean=mean,
     )
 
 
@@ -142,10 +99,10 @@ def compiled_critic_side(**options: Any) -> Callable[..., CriticSide]:
     # fixed shapes: torch 2.13 cannot compile second derivatives of convolutions for a batch size left open
     options = {"dynamic": False, **options}
     # torch counts graphs by code object, and gives up after 8: each caller gets its own, and a higher limit
-    evaluate = types.FunctionType(_evaluate.__code__.replace(), _evaluate.__globals__)
+    evaluate = types.FunctionType(evaluate_together.__code__.replace(), evaluate_together.__globals__)
     compiled = torch.compile(evaluate, fullgraph=True, **options)
 
-    def limited(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: _Slopes, *others: Any) -> Evaluated:
+    def limited(loss: Loss, critic: Critic, real: Tensor, fake: Tensor, slopes: Slopes, *others: Any) -> Evaluated:
         if slopes.shared or slopes.placed:  # a compiled slope cannot look
             refuse_batch_norm(critic)
         with torch._dynamo.config.patch(recompile_limit=64):
@@ -169,6 +126,7 @@ def _critic_side(
     joint: bool = True,
     attached: bool = False,
     condition: Tensor | None = None,
+    mean: Callable[[Tensor], Tensor] = torch.mean,
 ) -> CriticSide:
     terms = due(objective.critic_terms, step)
     check_samples(real, "real")
@@ -180,23 +138,23 @@ def _critic_side(
         order = random_rows(len(real), real, fake, rng)
         real, fake = real[order], fake[order]
         condition = None if condition is None else condition[order]
-    slopes, shared, placed = _plan(terms, real, fake, rng, method, attached)
+    slopes, shared, placed = plan_slopes(terms, real, fake, rng, method, attached)
     loss, real_scores, fake_scores, at_shared, at_placed = evaluate(
-        objective.loss, critic, real, fake, slopes, joint, condition
+        objective.loss, critic, real, fake, slopes, joint, condition, mean
     )
     means = {**dict(zip(shared, at_shared, strict=True)), **dict(zip(placed, at_placed, strict=True))}
     parts = {"loss": loss}
     for term in terms:
-        mean = means.get(term.name)
-        if mean is None:
-            rows = _rows(term, real)
-            seen = (bound(critic, _first(condition, rows)), real[:rows], fake[:rows], rng)
+        found = means.get(term.name)
+        if found is None:
+            rows = rows_for(term, real)
+            seen = (bound(critic, first(condition, rows)), real[:rows], fake[:rows], rng)
             if isinstance(term.penalty, FromScores):
                 values = term.penalty.from_scores(*seen, real_scores[:rows], fake_scores[:rows])
             else:
                 values = (attach(term.penalty) if attached else term.penalty)(*seen)
-            mean = values.mean()
-        parts[term.name] = mean * weight_of(term, images)
+            found = mean(values)
+        parts[term.name] = found * weight_of(term, images)
     if order is not None:
         back = order.argsort()
         real_scores, fake_scores = real_scores[back], fake_scores[back]
@@ -219,6 +177,7 @@ def generator_side(
     share: float = 1.0,
     condition: Tensor | None = None,
     single: Critic | None = None,
+    mean: Callable[[Tensor], Tensor] = torch.mean,
 ) -> dict[str, Tensor]:
     """Return the generator's loss and the terms that are due, as weighted means; their sum is what it minimises.
 
@@ -228,7 +187,8 @@ def generator_side(
     critic sees of ``fake``, where that is not the same (augmented, packed). Of the loss's values only those of the
     ``share`` of samples that score highest count, see :func:`~adversarium.stabilisers.top_k`. ``condition`` is what
     the samples are of, where the networks are conditional. ``single`` is the critic of single samples that
-    ``generator_terms`` see, where ``critic`` wants packs.
+    ``generator_terms`` see, where ``critic`` wants packs. ``mean`` is as in
+    :func:`critic_side`.
     """
     shown = fake if shown is None else shown
     whole = bound(critic, condition)
@@ -239,13 +199,13 @@ def generator_side(
             real_scores = wide(whole(real))
     scores = wide(whole(shown))
     values = objective.loss.generator(real_scores, scores)
-    parts = {"loss": (values if share == 1 else top_k(per_sample(values), scores, share)).mean()}
+    parts = {"loss": mean(values if share == 1 else top_k(per_sample(values), scores, share))}
     for term in due(objective.generator_sample_terms, step):
         assert real is not None
-        rows = _rows(term, shown)
+        rows = rows_for(term, shown)
         penalty = attach(term.penalty)  # the plain one would cut the graph that is wanted here
-        one = bound(critic, _first(condition, rows))
-        parts[term.name] = penalty(one, real[:rows], shown[:rows], rng).mean() * weight_of(term, images)
+        one = bound(critic, first(condition, rows))
+        parts[term.name] = mean(penalty(one, real[:rows], shown[:rows], rng)) * weight_of(term, images)
     if objective.generator_terms:
         assert generator is not None
         assert codes is not None
@@ -259,6 +219,7 @@ def generator_side(
             step=step,
             images=images,
             condition=condition,
+            mean=mean,
         )
     return parts
 
@@ -274,168 +235,13 @@ def latent_parts(
     step: int,
     images: int,
     condition: Tensor | None = None,
+    mean: Callable[[Tensor], Tensor] = torch.mean,
 ) -> dict[str, Tensor]:
     """Return the weighted means of the penalties that are due and that look at the generator."""
     parts = {}
     for term in due(terms, step):
-        rows = _rows(term, codes)  # codes come in no order: the first rows are a random share
-        seen = _first(condition, rows)
+        rows = rows_for(term, codes)  # codes come in no order: the first rows are a random share
+        seen = first(condition, rows)
         values = term.penalty(bound(generator, seen), bound(critic, seen), codes[:rows], fake[:rows], rng)
-        parts[term.name] = values.mean() * weight_of(term, images)
+        parts[term.name] = mean(values) * weight_of(term, images)
     return parts
-
-
-def terms_of(objective: Objective) -> list[Term[Any]]:
-    """Return all terms of an objective, the critic's first."""
-    return [term for slot in SLOTS for term in getattr(objective, slot)]
-
-
-def terms_that_read(objective: Objective) -> list[str]:
-    """Return the names of the critic's terms that look at its scores of samples: not those on weights alone."""
-    return [
-        term.name
-        for term in objective.critic_terms
-        if not isinstance(on_whole(term.penalty), FromScores) or on_whole(term.penalty).reads
-    ] + [term.name for term in objective.critic_latent_terms]
-
-
-def modules_of(objective: Objective) -> dict[str, nn.Module]:
-    """Return the parts of an objective that have state, by a name to save them under."""
-    named: dict[str, object] = {
-        "loss.critic": objective.loss.critic,
-        "loss.generator": objective.loss.generator,
-        **{f"critic.{term.name}": term.penalty for term in objective.critic_terms},
-        **{f"critic.{term.name}": term.penalty for term in objective.critic_latent_terms},
-        **{f"generator.{term.name}": term.penalty for term in objective.generator_terms},
-        **{f"generator.{term.name}": term.penalty for term in objective.generator_sample_terms},
-    }
-    parts = {name: on_whole(part) for name, part in named.items()}
-    return {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
-
-
-def due(terms: tuple[Term[AnyPenalty], ...], step: int) -> list[Term[AnyPenalty]]:
-    """Return the terms that are evaluated at a step."""
-    return [term for term in terms if step % term.every == 0]
-
-
-def weight_of(term: Term[Any], images: int) -> float:
-    """Return a term's weight at a step at which it is due."""
-    # every k-th step, k times the weight: the mean gradient is that of a penalty at every step
-    return at(term.weight, images) * term.every
-
-
-def _plan(
-    terms: list[Term[Penalty]],
-    real: Tensor,
-    fake: Tensor,
-    rng: torch.Generator | None,
-    method: Method | None,
-    attached: bool,
-) -> tuple[_Slopes, list[str], list[str]]:
-    """Sort the gradient penalties, and draw the points of those that have their own."""
-    shared: dict[str, tuple[GradientPenalty, int]] = {}
-    placed: dict[str, tuple[GradientPenalty, Tensor]] = {}
-    for term in terms:
-        if isinstance(penalty := term.penalty, GradientPenalty):
-            if method is not None:
-                penalty = replace(penalty, method=method)
-            rows = _rows(term, real)
-            kind = (penalty.method, penalty.squared)
-            kinds = {(each.method, each.squared) for each, _ in shared.values()} or {kind}
-            if penalty.points in (at_real, at_fake) and kinds == {kind}:
-                shared[term.name] = (penalty, rows)
-            else:
-                placed[term.name] = (penalty, penalty.points(real[:rows], fake[:rows], rng))
-    slopes = _Slopes(
-        shared=tuple(shared.values()),
-        placed=tuple(placed.values()),
-        real_rows=max((rows for penalty, rows in shared.values() if penalty.points is at_real), default=0),
-        fake_rows=max((rows for penalty, rows in shared.values() if penalty.points is at_fake), default=0),
-        method=next(iter(shared.values()))[0].method if shared else "exact",
-        squared=any(penalty.squared for penalty, _ in shared.values()),
-        attached=attached,
-    )
-    return slopes, list(shared), list(placed)
-
-
-def _evaluate(
-    loss: Loss,
-    critic: Critic,
-    real: Tensor,
-    fake: Tensor,
-    slopes: _Slopes,
-    joint: bool,
-    condition: Tensor | None,
-) -> Evaluated:
-    """Return what takes passes through the critic. It draws nothing and decides by shapes alone: compile takes it."""
-    if joint:
-        real_scores, fake_scores, slope_real, slope_fake = _joint(critic, real, fake, slopes, condition)
-    else:
-        real_scores, slope_real = _apart(critic, real, slopes.real_rows, slopes, condition)
-        fake_scores, slope_fake = _apart(critic, fake, slopes.fake_rows, slopes, condition)
-    at_shared = [
-        penalty.value((slope_real if penalty.points is at_real else slope_fake)[:n]).mean()
-        for penalty, n in slopes.shared
-    ]
-    at_placed = [
-        penalty.value(
-            slope(
-                bound(critic, _first(condition, len(points))),
-                points,
-                penalty.method,
-                attached=slopes.attached,
-                squared=penalty.squared,
-            )
-        ).mean()
-        for penalty, points in slopes.placed
-    ]
-    return loss.critic(real_scores, fake_scores).mean(), real_scores, fake_scores, at_shared, at_placed
-
-
-def _joint(
-    critic: Critic, real: Tensor, fake: Tensor, wanted: _Slopes, condition: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return both sides' scores, and the slopes at the first rows: one pass for those, one for all others."""
-    n_real, n_fake = wanted.real_rows, wanted.fake_rows
-    steep, plain = torch.cat([real[:n_real], fake[:n_fake]]), torch.cat([real[n_real:], fake[n_fake:]])
-    at_steep = at_plain = critic
-    if condition is not None:
-        at_steep = bound(critic, torch.cat([condition[:n_real], condition[:n_fake]]))
-        at_plain = bound(critic, torch.cat([condition[n_real:], condition[n_fake:]]))
-    slopes = real.new_empty(0)
-    pieces = []
-    if len(steep):
-        scores, slopes = scores_and_slope(at_steep, steep, wanted.method, **wanted.how)
-        pieces.append(wide(scores))
-    if len(plain):
-        pieces.append(wide(at_plain(plain)))
-    # in the order: sloped real, sloped fake, other real, other fake
-    parts = torch.cat(pieces).split([n_real, n_fake, len(real) - n_real, len(fake) - n_fake])
-    slope_real, slope_fake = slopes.split([n_real, n_fake])
-    return torch.cat([parts[0], parts[2]]), torch.cat([parts[1], parts[3]]), slope_real, slope_fake
-
-
-def _apart(
-    critic: Critic, samples: Tensor, n: int, wanted: _Slopes, condition: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Return one side's scores, and the slopes at its first rows."""
-    whole = bound(critic, condition)
-    if n == len(samples):
-        scores, slopes = scores_and_slope(whole, samples, wanted.method, **wanted.how)
-        return wide(scores), slopes
-    if n == 0:
-        return wide(whole(samples)), samples.new_empty(0)
-    return wide(whole(samples)), slope(bound(critic, _first(condition, n)), samples[:n], wanted.method, **wanted.how)
-
-
-def bound(network: Callable[..., Tensor], condition: Tensor | None) -> Callable[[Tensor], Tensor]:
-    """Return a network of one argument: a conditional one with what its samples are of."""
-    return network if condition is None else Conditioned(network, condition)
-
-
-def _first(condition: Tensor | None, rows: int) -> Tensor | None:
-    return None if condition is None else condition[:rows]
-
-
-def _rows(term: Term[Any], samples: Tensor) -> int:
-    return rows_of(term.fraction, len(samples))

@@ -9,14 +9,13 @@ from adversarium.data import Codec, Conditions, Prior, Source, conditions_of
 from adversarium.errors import InputError, lookup, require
 from adversarium.nets import NETWORKS, Family
 from adversarium.nets.minibatch import MINIBATCH_LAYERS
-from adversarium.presets import PRESETS
 from adversarium.spec import make, written
 from adversarium.stabilisers import AUGMENTATIONS, Augmentation
-from adversarium.train.objective import terms_of, terms_that_read
 from adversarium.train.optimizers import decay_kimg, settings_of
 from adversarium.train.precision import resolve_device, resolve_precision
 from adversarium.train.rules import rule_of
-from adversarium.train.terms import with_terms
+from adversarium.train.slots import terms_of, terms_that_read
+from adversarium.train.terms import based, further, with_terms
 from adversarium.types import Anneal, Condition, Objective, Preset, Scheduled
 
 _DEFAULT_NETWORKS = {
@@ -40,10 +39,8 @@ def resolve(config: TrainConfig, codec: Codec, condition: Condition | None = Non
         InputError: an unknown preset, network, device or game, a network that the preset excludes, a game that no
             training can play, labels that the data do not have, or options that do not go together.
     """
-    preset = lookup("preset", config.preset, PRESETS)
-    network, kind = config.network, preset.objective.loss.critic_kind
-    if network == "auto":
-        network = _DEFAULT_NETWORKS[kind, codec.is_image]
+    preset = based(config)
+    network, kind = _network(config, preset, codec), preset.objective.loss.critic_kind
     family = lookup("network", network, NETWORKS)
     if family.critic_kind != kind:
         raise InputError(
@@ -73,12 +70,8 @@ def resolve(config: TrainConfig, codec: Codec, condition: Condition | None = Non
     critic, generator = settings_of(config, preset)
     return dataclasses.replace(
         config,
-        network=network,
-        width=config.width or family.width,
-        latent_dim=config.latent_dim or (64 if codec.is_image else max(2, min(64, codec.sample_shape[0]))),
+        **network_options(config, codec),
         conditional=None if method is None else written(method),
-        critic_batch_norm=_critic_batch_norm(config, preset, family, method),
-        generator_batch_norm=_batch_norm("generator", config.generator_batch_norm, preset, family),
         game=written(rule_of(config, preset, (critic, generator))),
         n_critic=None,  # the game says it
         # what differs between the players, and what is annealed, stays the preset's
@@ -90,6 +83,30 @@ def resolve(config: TrainConfig, codec: Codec, condition: Condition | None = Non
         device=str(device),
         precision=resolve_precision(config.precision, device, is_image=codec.is_image),
     )
+
+
+def network_options(config: TrainConfig, codec: Codec) -> dict[str, Any]:
+    """Return the options of a configuration's networks that follow from others where they are left open.
+
+    Raises:
+        InputError: an unknown preset, network or conditional, or batch norm where there must be none.
+    """
+    preset = based(config)
+    network = _network(config, preset, codec)
+    family = lookup("network", network, NETWORKS)
+    return {
+        "network": network,
+        "width": config.width or family.width,
+        "latent_dim": config.latent_dim or (64 if codec.is_image else max(2, min(64, codec.sample_shape[0]))),
+        "critic_batch_norm": _critic_batch_norm(config, preset, family, method_of(config)),
+        "generator_batch_norm": _batch_norm("generator", config.generator_batch_norm, preset, family),
+    }
+
+
+def _network(config: TrainConfig, preset: Preset, codec: Codec) -> str:
+    if config.network == "auto":
+        return _DEFAULT_NETWORKS[preset.objective.loss.critic_kind, codec.is_image]
+    return config.network
 
 
 def _unannealed(rate: Scheduled, config: TrainConfig) -> float | None:
@@ -104,7 +121,7 @@ def _shared(one: Any, other: Any) -> Any:
 
 
 def _refuse_idle_options(config: TrainConfig, preset: Preset) -> None:
-    terms = terms_of(with_terms(preset.objective, config.terms))
+    terms = terms_of(with_terms(preset.objective, further(config)))
     optimizers = (preset.critic_optimizer, preset.generator_optimizer)
     scheduled = [
         *(term.weight for term in terms),
@@ -176,7 +193,7 @@ def _critic_batch_norm(config: TrainConfig, preset: Preset, family: Family, meth
         own = dataclasses.replace(
             own, critic_terms=method.critic_terms, critic_latent_terms=method.critic_latent_terms
         )
-    reading = terms_that_read(with_terms(own, config.terms))
+    reading = terms_that_read(with_terms(own, further(config)))
     if config.critic_batch_norm and reading:
         raise InputError(
             f"the critic cannot have batch norm with the term {reading[0]}, which is a statement about each sample on "

@@ -146,8 +146,9 @@ def conditions_asked(
     Args:
         trained: the generator.
         n: how many samples.
-        labels: ``"7"`` or ``"cat, dog"``: labels or names of classes, which are taken by turns. ``None``: all of
-            them in order, as many of each.
+        labels: ``"7"`` or ``"cat, dog"``: names of classes or labels, which are taken by turns. Where classes are
+            named by numbers a number is a name, and else a label, from 0. ``None``: all of them in order, as many of
+            each.
         nothing: ask for none.
         vectors: a ``.npy`` of vectors ``[N, E]``, which are taken by turns.
         guidance: how far samples are to go beyond it.
@@ -169,6 +170,11 @@ def conditions_asked(
         return None
     alone = trained.drop_condition > 0
     learnt = "the run has not learnt to do without a label: train it with --drop-condition 0.1"
+    require(
+        guidance == 1 or not nothing,
+        f"--no-label and --guidance {guidance:g}: guidance goes from no label towards one and beyond, so it wants "
+        "one: give --label instead, or --no-label alone",
+    )
     require(alone or not nothing, f"--no-label: {learnt}")
     require(alone or guidance == 1, f"--guidance {guidance:g}: {learnt}")
     if nothing:

@@ -20,8 +20,10 @@ from adversarium.penalties import on_whole
 from adversarium.train.build import build
 from adversarium.train.checkpoint import load_newest
 from adversarium.train.folder import RunFolder
-from adversarium.train.objective import bound, critic_side, generator_side, modules_of
+from adversarium.train.objective import critic_side, generator_side
+from adversarium.train.passes import bound
 from adversarium.train.resolve import resolve
+from adversarium.train.slots import modules_of
 from adversarium.types import AnyPenalty, Objective, Term
 
 _DATA, _CODES = 101, 102  # seeds of the batch, apart from those of training
@@ -53,12 +55,15 @@ def game_of(
         condition: what each sample is of, where the networks are conditional.
 
     Raises:
-        InputError: critic terms that need the codes, which cut the graph to the generator; a spectral norm of torch's
-            older kind.
+        InputError: critic terms that need the codes (``critic_latent_terms``), of which some cut the graph to the
+            generator; a spectral norm of torch's older kind.
     """
     if objective.critic_latent_terms:
         names = ", ".join(term.name for term in objective.critic_latent_terms)
-        raise InputError(f"the critic has terms of the codes ({names}), whose graph to the generator is cut")
+        raise InputError(
+            f"the critic has terms of the codes ({names}), which may cut the graph to the generator: the game is "
+            "known without them only"
+        )
     generator, critic = (_standing(copy.deepcopy(each)) for each in (generator, critic))
     objective = _in_full(copy.deepcopy(objective))
     for part in modules_of(objective).values():
@@ -122,7 +127,8 @@ def run_game(
         warn: called with a sentence for each damaged checkpoint that was passed over.
 
     Raises:
-        InputError: no usable run or checkpoint, or data that have changed; whatever :func:`game_of` refuses.
+        InputError: no usable run or checkpoint, or data that have changed; a run with augmentation, packing, a replay
+            pool or top-k; whatever :func:`game_of` refuses.
     """
     if batch < 2:
         raise InputError(f"batch is {batch}: wanted at least 2")

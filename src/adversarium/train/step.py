@@ -16,14 +16,13 @@ from adversarium.penalties import per_sample
 from adversarium.stabilisers import Augmentation, ReplayPool, pack
 from adversarium.train.objective import (
     CriticSide,
-    bound,
     compiled_critic_side,
     critic_side,
     generator_side,
     latent_parts,
-    modules_of,
-    terms_that_read,
 )
+from adversarium.train.passes import bound
+from adversarium.train.slots import modules_of, terms_that_read
 from adversarium.train.views import Autocast, SingleView
 from adversarium.types import Closure, Constraint, GameRule, Objective, Scheduled, at
 
@@ -42,12 +41,15 @@ class Step:
     It works on any modules and any source of batches: ``real(n)`` returns n real samples and ``latent(n)`` n codes for
     the generator. Conditional networks take a second argument, what their samples are of: ``real(n)`` then returns
     both, and the fakes of a step are asked for what its real samples are. The critic's side builds no graph through
-    the generator, and the generator's side computes no gradient for the critic's weights. The objective is copied:
-    what it remembers (moving averages, an equilibrium) belongs to the step, as ``step.objective``. A loss or gradient
-    that is not finite raises before the optimizer uses it (on a GPU, which would have to wait for the answer, when
-    :meth:`measurements` reads the numbers). A rule that differentiates twice gets losses with graphs through both
-    networks instead of gradients; critic terms that need the codes (``critic_latent_terms``) then still count as
-    constant in the generator, and the gradient norms in the measurements are those of what the rule made.
+    the generator, and the generator's side computes no gradient for the critic's weights. Networks and optimizers are
+    the caller's; the objective, ``augment`` and ``pool`` are copied: what they remember (moving averages, an
+    equilibrium, a probability, past fakes) belongs to the step, as ``step.objective``, ``step.augment`` and
+    ``step.pool``, and :meth:`stateful` returns it, to be saved. A loss or gradient that is not finite raises before
+    the optimizer uses it (on a GPU, which would have to wait for the answer, when :meth:`measurements` reads the
+    numbers). A rule that differentiates twice gets losses with graphs through both networks instead of gradients. The
+    critic's terms that need the codes (``critic_latent_terms``) then get fakes with their graph: ``information``
+    counts in full, and ``zcr_critic``, which detaches them, as constant in the generator. The gradient norms in the
+    measurements are then those of what the rule made.
 
     Args:
         generator: codes ``[B, latent_dim]`` to samples ``[B, ...]``.
@@ -117,7 +119,7 @@ class Step:
         self._rng = rng
         self._images = 0
         self._last: tuple[Tensor, Tensor | None] | None = None
-        self.augment, self.packing, self.pool = augment, packing, pool
+        self.augment, self.packing, self.pool = copy.deepcopy(augment), packing, copy.deepcopy(pool)
         self._top_k = top_k
         self._measured: dict[str, list[tuple[int, Tensor]]] = {}
         precisions = [each for each in PRECISIONS if each != "auto"]
@@ -331,6 +333,10 @@ class Step:
         value = value.detach()
         if self._device.type == "cpu" and not math.isfinite(value):
             raise NonFiniteError(name, self.steps, float(value))
+        self.note(name, value)
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Keep a number of the present step, for :meth:`measurements`."""
         self._measured.setdefault(name, []).append((self.steps, value))
 
     def _measure_before(self, player: str, network: nn.Module, *_: object) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from adversarium.conditionals import CONDITIONALS
 from adversarium.config import TrainConfig
-from adversarium.errors import InputError, require
+from adversarium.errors import InputError, lookup, require
+from adversarium.losses import LOSSES
 from adversarium.penalties import GENERATOR_PENALTIES, PENALTIES, SAMPLE_PENALTIES
 from adversarium.presets import PRESETS
 from adversarium.spec import make, split
@@ -46,10 +47,39 @@ def with_terms(objective: Objective, text: str | None) -> Objective:
     return objective
 
 
+def based(config: TrainConfig) -> Preset:
+    """Return a configuration's method before its further terms: its preset, with another loss where one is given.
+
+    Where other penalties are given the preset's are left out; the others are among the :func:`further` terms.
+
+    Raises:
+        InputError: no such preset or loss, or a loss that no packaged critic has scores for.
+    """
+    preset = lookup("preset", config.preset, PRESETS)
+    changes: dict[str, Any] = {}
+    if config.loss is not None:
+        loss = make(config.loss, "loss", LOSSES)
+        require(
+            loss.score_width is None,
+            f"loss is {config.loss}, of scores that are vectors: no packaged critic has those (in a loop of your own, "
+            "with a critic of your own, losses.LOSSES has it)",
+        )
+        changes["loss"] = loss
+    if config.penalties is not None:
+        changes["critic_terms"] = ()
+    return dataclasses.replace(preset, objective=dataclasses.replace(preset.objective, **changes))
+
+
+def further(config: TrainConfig) -> str | None:
+    """Return a configuration's further terms as one text: the penalties in place of its preset's, and others."""
+    penalties = None if config.penalties == "none" else config.penalties
+    return ", ".join(filter(None, [penalties, config.terms])) or None
+
+
 def played(config: TrainConfig) -> Preset:
     """Return a configuration's method with its further terms: what is really played."""
-    preset = PRESETS[config.preset]
-    return dataclasses.replace(preset, objective=with_terms(preset.objective, config.terms))
+    preset = based(config)
+    return dataclasses.replace(preset, objective=with_terms(preset.objective, further(config)))
 
 
 def parse_terms(text: str | None) -> list[tuple[str, Term[Any]]]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adversarium.nets.heads import features_of
+from adversarium.nets.body import features_of
 from adversarium.penalties import wide
 from adversarium.stabilisers import pack
 from adversarium.train.precision import autocast

@@ -15,11 +15,12 @@ from adversarium.data.source import some_of
 from adversarium.diagnostics import Circumstances, History, Record, UpdateSizes, data_facts, diagnose, probe
 from adversarium.diagnostics.finding import FINDING
 from adversarium.metrics import References
+from adversarium.metrics.measuring import Measuring
 from adversarium.nets.minibatch import couples_samples
-from adversarium.train.build import Training
 from adversarium.train.evaluator import Evaluator
-from adversarium.train.objective import bound
+from adversarium.train.passes import bound
 from adversarium.train.terms import played
+from adversarium.train.training import Training
 
 PROBED = 128
 """Samples a side that the probe looks at, the same ones at every look. Fewer where batches are small, which says that
@@ -109,6 +110,7 @@ class Quality:
         records: the records of a resumed run so far, which hold its earlier numbers.
         tell: called with each number and how it stands to the best one; and with what is to be said of a number, once:
             that it was computed in a second-best way, say.
+        measuring: its protocol, ready, where other runs are measured by it too.
 
     Attributes:
         name: the protocol, which is the number's name in a record too.
@@ -120,7 +122,12 @@ class Quality:
     """
 
     def __init__(
-        self, training: Training, records: Sequence[Record], *, tell: Callable[[str], None] = lambda message: None
+        self,
+        training: Training,
+        records: Sequence[Record],
+        *,
+        tell: Callable[[str], None] = lambda message: None,
+        measuring: Measuring | None = None,
     ) -> None:
         config = training.config
         assert config.evaluate is not None
@@ -133,6 +140,7 @@ class Quality:
             training.feed,
             training.average.module,
             device=config.device,
+            measuring=measuring,
         )
         self.name = self._evaluator.protocol.name
         self.best: float | None = None
@@ -141,10 +149,10 @@ class Quality:
         for record in records:
             if self.name in record:
                 self._count(record[self.name], record["kimg"])
-        self.cost = (
-            f"{self.name} is measured every {config.evaluate_every_kimg:g} kimg, in about "
-            f"{self._evaluator.seconds:.1f} s each time"
-        )
+        often = f"every {config.evaluate_every_kimg:g} kimg"
+        if config.evaluate_times is not None:
+            often = f"{config.evaluate_times} times"
+        self.cost = f"{self.name} is measured {often}, in about {self._evaluator.seconds:.1f} s each time"
         if self._evaluator.floor is not None:
             self.cost += f"; of real samples it is {self._evaluator.floor:.4g}"
 
