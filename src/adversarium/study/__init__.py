@@ -1,0 +1,1 @@
+"""Which loss for these data: plan, run, compare, report."""

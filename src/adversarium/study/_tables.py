@@ -1,0 +1,187 @@
+"""Sections of a study's page that are tables: cost, the search of settings, settings, versions."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from adversarium.study._chart import Scale, mark
+from adversarium.study._html import fold, named, paragraph, section, table
+from adversarium.study._looks import Look
+from adversarium.study._numbers import Settings, duration, number, plural
+from adversarium.study.compare import Comparison
+from adversarium.study.plan import Plan
+from adversarium.study.record import Record
+
+_LONG = 24  # characters of an option's value that may be broken into lines
+
+Trials = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The search's trials by method: each has ``options``, ``cost`` (smaller is better, ``None``: failed), ``pruned``."""
+
+
+def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Mapping[str, Look]) -> str:
+    """Return the section on what the methods cost."""
+    quality, spans = comparison.quality, {each.method: each for each in comparison.standings}
+    longest = max((each.seconds for each in comparison.standings), default=0.0) or 1.0
+    rows = []
+    for name, each in spans.items():
+        bar = f'<span class="bar" style="width:{100 * each.seconds / longest:.1f}%;--c:{looks[name].variable}"></span>'
+        row = [
+            named(name, looks[name]),
+            f'<span class="spent">{bar}</span><span class="time">{duration(each.seconds)}</span>',
+            number(each.kimg),
+            number(_middle([run.gradients for run in runs.get(name, ())])),
+            number(each.seconds / each.kimg) if each.kimg else "",
+        ]
+        if quality is not None:
+            missed = "not reached"
+            row.append(f"{each.reached} of {each.runs}")
+            row.append(missed if each.seconds_to_quality is None else duration(each.seconds_to_quality))
+            row.append(missed if each.kimg_to_quality is None else number(each.kimg_to_quality))
+        rows.append(row)
+    head = ["method", "training, a run", "kimg", "gradients", "ms per image"]
+    told = "The median run's. Measurements and pictures are not counted."
+    if quality is not None:
+        head += ["runs that reached it", "time until then", "kimg until then"]
+        told += f" Quality to reach: {comparison.protocol} of {number(quality)}."
+    together = max((run.together for each in runs.values() for run in each), default=1)
+    if together > 1:
+        told += f" Up to {together} runs were trained at once, stacked; the seconds are each one's share."
+    return section("cost", "What it costs", paragraph(told), table(head, rows, label="Cost of each method"))
+
+
+def _middle(values: Sequence[float]) -> float:
+    ordered = sorted(values)
+    return ordered[(len(ordered) - 1) // 2] if ordered else 0.0
+
+
+def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], plan: Plan) -> str:
+    """Return the section on the search of settings; empty where there was none."""
+    chosen = {name: list(chosen[name]) for name in methods if chosen.get(name)}
+    if not chosen:
+        return ""
+    costs = [trial["cost"] for trials in chosen.values() for trial in trials if _has_number(trial)]
+    scale = Scale.of(costs)
+    rows = []
+    for name, trials in chosen.items():
+        best = best_trial(trials)
+        settings = "" if best is None else _told(best["options"])
+        marks = "".join(_trial(trial, best, scale, at) for at, trial in enumerate(trials))
+        states = [sum(1 for trial in trials if trial["pruned"]), sum(1 for trial in trials if trial["cost"] is None)]
+        ended = plural(len(trials), "trial") + f", {states[0]} given up early" * bool(states[0])
+        ended += f", {states[1]} failed" * bool(states[1])
+        label = f"{name}: {ended}; best {number(best['cost']) if best else 'none'}"
+        strip = f'<svg class="row" role="img" aria-label="{escape(label)}" style="--c:{looks[name].variable}">'
+        rows.append(
+            [
+                named(name, looks[name]),
+                f'<td class="wide">{escape(settings) or "none: every trial failed"}</td>',
+                number(best["cost"]) if best else "",
+                f'<td class="wide">{strip}{marks}</svg><span class="soft">{ended}</span></td>',
+            ]
+        )
+    told = (
+        f"Each method's settings were chosen by {plural(plan.trials, 'trial')} ({plan.sampler}, pruner {plan.pruner}) "
+        f"on {100 * plan.validation_share:.3g} % of the training data, and then trained anew with each seed. The cost "
+        "is what the search makes small: the further left, the better. The upright line is the trial that was chosen, "
+        "hollow ones were given up early."
+    )
+    listed = "".join(_all_trials(name, trials, looks[name]) for name, trials in chosen.items())
+    head = ["method", "chosen", "cost on validation data", f"trials, {number(scale.low)} to {number(scale.high)}"]
+    content = table(head, rows, label="Search of settings", numbers=False)
+    return section("search", "How settings were chosen", paragraph(told), content, fold("All trials", listed))
+
+
+def best_trial(trials: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the trial that cost least, of those that were not given up early; ``None`` where all failed."""
+    ended = [trial for trial in trials if _has_number(trial) and not trial["pruned"]]
+    return min(ended, key=lambda trial: float(trial["cost"])) if ended else None
+
+
+def _has_number(trial: Mapping[str, Any]) -> bool:
+    return trial["cost"] is not None and math.isfinite(trial["cost"])
+
+
+def _trial(trial: Mapping[str, Any], best: Mapping[str, Any] | None, scale: Scale, at: int) -> str:
+    height = f"{50 + (-18, 0, 18)[at % 3]}%"
+    if not _has_number(trial):
+        return mark("cross", 0.98, height, title=f"{_told(trial['options'])}: failed", extra='class="failed"')
+    x = 0.95 * scale.share(trial["cost"])
+    told = f"{_told(trial['options'])}: {number(trial['cost'])}{', given up early' * bool(trial['pruned'])}"
+    extra = 'class="run" style="fill-opacity:.15;stroke:var(--c)"' if trial["pruned"] else 'class="run"'
+    line = (
+        f'<line x1="{100 * x:.2f}%" x2="{100 * x:.2f}%" y1="10%" y2="90%" stroke="currentColor" stroke-width="2.5"/>'
+    )
+    return mark("circle", x, height, title=told, extra=extra) + (line if trial is best else "")
+
+
+def _all_trials(name: str, trials: Sequence[Mapping[str, Any]], look: Look) -> str:
+    names = list(dict.fromkeys(option for trial in trials for option in trial["options"]))
+    rows = [
+        [
+            str(at),
+            *(escape(shown_value(trial["options"].get(option))) for option in names),
+            "failed" if not _has_number(trial) else number(trial["cost"]),
+            "given up early" if trial["pruned"] else "",
+        ]
+        for at, trial in enumerate(trials, start=1)
+    ]
+    return f"<h4>{named(name, look)}</h4>" + table(["trial", *names, "value", ""], rows, label=f"Trials of {name}")
+
+
+def shown_value(value: Any) -> str:
+    """Return an option's value as a table shows it; ``None`` stands for the preset's or the network's own."""
+    if value is None:
+        return "default"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def _told(options: Mapping[str, Any]) -> str:
+    shown = dict(options)
+    if (rate := shown.get("critic_learning_rate")) is not None and rate == shown.get("generator_learning_rate"):
+        del shown["critic_learning_rate"], shown["generator_learning_rate"]
+        shown = {"learning_rate": rate, **shown}
+    return ", ".join(f"{name}\u00a0{shown_value(value)}" for name, value in shown.items())
+
+
+def settings(found: Settings, methods: Sequence[str], looks: Mapping[str, Look], plan: Plan) -> str:
+    """Return the section on settings: what differs between methods, and folded what does not."""
+    parts = []
+    if found.differing:
+        names = list(found.differing)
+        rows = [
+            [named(method, looks[method]), *(_cell(found.differing[name].get(method, "")) for name in names)]
+            for method in methods
+            if any(method in found.differing[name] for name in names)
+        ]
+        parts += ["<h3>What differs between methods</h3>", _differing(names, rows)]
+    else:
+        asked = [[named(each.name, looks[each.name]), escape(_told(each.options))] for each in plan.methods]
+        parts += ["<h3>What was asked for</h3>", table(["method", "options"], asked, label="Methods", numbers=False)]
+    if found.shared:
+        rows = [[escape(name), f'<td class="wide">{escape(text)}</td>'] for name, text in found.shared.items()]
+        parts.append(
+            fold(f"{len(rows)} options that all runs share", table(["option", "value"], rows, label="Options"))
+        )
+    return section("settings", "Settings", *parts)
+
+
+def _cell(text: str) -> str:
+    return f'<td class="wide">{escape(text)}</td>' if len(text) > _LONG else escape(text)
+
+
+def _differing(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return table(["method", *names], rows, label="Options that differ between methods", numbers=False)
+
+
+def versions(records: Sequence[Record]) -> str:
+    """Return the table of versions, each with what the runs had."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for name, text in record.versions.items():
+            if text not in found.setdefault(name, []):
+                found[name].append(text)
+    rows = [[escape(name), f'<td class="wide">{escape(" | ".join(texts))}</td>'] for name, texts in found.items()]
+    mixed = [name for name, texts in found.items() if len(texts) > 1]
+    told = f"Not the same in all runs: {', '.join(mixed)}." if mixed else "The same in all runs."
+    return paragraph(told) + table(["of", "version"], rows, label="Versions") if rows else ""

@@ -1,0 +1,109 @@
+"""A study's data: opened once by each process, and cut so that no run and no search sees what it is tested on."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adversarium.data import ArraySource, Codec, Density, Source, open_data, splits
+from adversarium.metrics.measuring import Measuring
+from adversarium.metrics.references import References
+from adversarium.study.plan import Plan
+
+_VALIDATION = 0x5EED
+
+
+@dataclass(frozen=True, eq=False)
+class Redrawn:
+    """A density, drawn with other seeds: what a search is judged on, so that it never sees what runs are tested on."""
+
+    density: Density
+
+    @property
+    def name(self) -> str:
+        """The density's."""
+        return self.density.name
+
+    @property
+    def codec(self) -> Codec:
+        """The density's."""
+        return self.density.codec
+
+    @property
+    def modes(self) -> Tensor:
+        """The density's."""
+        return self.density.modes
+
+    @property
+    def std(self) -> float:
+        """The density's."""
+        return self.density.std
+
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw ``n`` samples from a generator that is seeded by this one's next number."""
+        seed = int(torch.randint(2**62, (1,), generator=rng, device=rng.device)) ^ _VALIDATION
+        return self.density.sample(n, torch.Generator(rng.device).manual_seed(seed))
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """Return log p(x)."""
+        return self.density.log_density(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Data for runs of one kind, with what measures them.
+
+    Attributes:
+        source: what a run opens, and holds the share ``hold_out`` out of.
+        hold_out: that share.
+        measuring: the study's protocol, ready.
+        others: the further protocols, ready; ``None`` where there are none.
+    """
+
+    source: Source
+    hold_out: float
+    measuring: Measuring
+    others: Measuring | None
+
+    @classmethod
+    def of_runs(cls, plan: Plan, source: Source, device: str = "cpu") -> "Material":
+        """Return that of a study's runs: tested on data that neither they nor a search saw.
+
+        Raises:
+            InputError: the protocols cannot be measured on these data.
+        """
+        return cls._of(plan, source, plan.hold_out, device)
+
+    @classmethod
+    def of_trials(cls, plan: Plan, source: Source, device: str = "cpu") -> "Material":
+        """Return that of its searches' trials: judged on a share of what runs are trained on.
+
+        Raises:
+            InputError: as :meth:`of_runs`.
+        """
+        if not isinstance(source, ArraySource):
+            return cls._of(plan, Redrawn(source), 0.0, device)
+        train, _ = splits(source, plan.hold_out)
+        assert isinstance(train, ArraySource)
+        return cls._of(plan, dataclasses.replace(train, test=None), plan.validation_share, device)
+
+    @classmethod
+    def _of(cls, plan: Plan, source: Source, hold_out: float, device: str) -> "Material":
+        references = References(*splits(source, hold_out))
+        return cls(
+            source,
+            hold_out,
+            Measuring([plan.protocol], references, repeats=1, device=device),
+            Measuring(plan.others, references, repeats=1, device=device) if plan.others else None,
+        )
+
+
+def open_source(plan: Plan, on_decode: Callable[[int, int], None] = lambda done, total: None) -> Source:
+    """Open a study's data.
+
+    Raises:
+        InputError: there are none, or they cannot be used.
+    """
+    return open_data(plan.data, size=plan.options.get("size"), progress=on_decode)

@@ -1,0 +1,360 @@
+"""A study's jobs, done: its runs, trained and measured, and the trials of its searches."""
+
+import dataclasses
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+import adversarium
+from adversarium.config import TrainConfig, with_budget
+from adversarium.data import Source
+from adversarium.diagnostics import Circumstances, diagnose
+from adversarium.errors import require
+from adversarium.games import GAMES
+from adversarium.metrics.measurement import measure
+from adversarium.metrics.metric import Metric
+from adversarium.metrics.protocols import Protocol
+from adversarium.spec import make
+from adversarium.study.jobs import Claim, Job
+from adversarium.study.material import Material, open_source
+from adversarium.study.methods import config_of, folder_name
+from adversarium.study.plan import Method, Plan
+from adversarium.study.record import Point, Record, Suspicion, finite
+from adversarium.study.search import Search, best_of
+from adversarium.train.evaluator import drawing
+from adversarium.train.folder import RunFolder
+from adversarium.train.loop import Run, StoppedError, train_together
+from adversarium.train.resolve import conditions_for, known, resolve
+from adversarium.train.sample import generate, load_generator
+from adversarium.train.terms import played
+from adversarium.types import GameRule
+
+IMAGES, POINTS = 16, 1000
+"""Samples that a record keeps."""
+
+SEED_OF_TRIALS = 2**31
+"""The seed of the trials of every search, which no run of a study may have."""
+
+_SEED_OF_SAMPLES = 0
+
+
+class Pruned(Exception):
+    """A trial that is hopeless was given up."""
+
+
+def gradients_of(rule: GameRule) -> int:
+    """Return how many gradients of either player's loss a step takes."""
+    return rule.critic_evaluations + rule.generator_evaluations
+
+
+def jobs_of(plan: Plan, together: Mapping[str, int], seconds: Mapping[str, float]) -> list[Job]:
+    """Return all that a study has to do: a method's trials, then its runs; the first seed of all methods first.
+
+    Args:
+        plan: the study.
+        together: how many runs of a method, by name, one worker may train stacked.
+        seconds: about how long one of them takes.
+    """
+    found = []
+    for method in plan.methods:
+        # trials learn from those before: a worker holds one at a time
+        for number in range(plan.trials if method.search else 0):
+            found.append(
+                Job(
+                    key=f"trial/{method.name}/{number}",
+                    group=f"trial/{method.name}",
+                    payload={"kind": "trial", "method": method.name, "number": number},
+                    cost=seconds[method.name],
+                )
+            )
+    for seed in plan.seeds:
+        for method in plan.methods:
+            found.append(
+                Job(
+                    key=f"run/{method.name}/{seed}",
+                    group=f"run/{method.name}",
+                    after=f"trial/{method.name}" if plan.trials and method.search else "",
+                    cost=seconds[method.name],
+                    together=together[method.name],
+                    payload={"kind": "run", "method": method.name, "seed": seed},
+                )
+            )
+    return found
+
+
+def cost_of(value: float | None, metric: Metric) -> float | None:
+    """Return a protocol's number as a cost: smaller is better, whatever the metric."""
+    if value is None:
+        return None
+    if isinstance(metric.better, str):
+        return value if metric.better == "lower" else -value
+    return abs(value - metric.better)
+
+
+class Performer:
+    """Does a study's jobs in this process.
+
+    Args:
+        plan: the study.
+        folder: where its runs go.
+        url: its database, where its searches have their trials.
+        name: its name there.
+        chosen: returns the results of a method's trials, once they are all done.
+        device: where to train and measure.
+        on_decode: called while image files are decoded.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: Path,
+        *,
+        url: str,
+        name: str,
+        chosen: Callable[[str], Sequence[Mapping[str, Any]]],
+        device: str = "auto",
+        on_decode: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self._plan, self._folder, self._url, self._name, self._chosen = plan, folder, url, name, chosen
+        self._device = device
+        self._methods = {method.name: method for method in plan.methods}
+        self._source = open_source(plan, on_decode)
+        self._materials: dict[str, Material] = {}
+
+    def __call__(self, claims: Sequence[Claim], report: Callable[[str, float], None]) -> dict[str, Mapping[str, Any]]:
+        """Do jobs of one group; return their results by key, of those that were done.
+
+        Args:
+            claims: the jobs.
+            report: called with a job's key and how far it is, from 0 to 1; what it raises ends the work.
+        """
+        kind = claims[0].job.payload["kind"]
+        if kind == "trial":
+            return {claim.job.key: self._trial(claim, report) for claim in claims}
+        return self._runs(claims, report)
+
+    def _material(self, kind: str) -> Material:
+        """Return the data of runs or of trials, with what measures them, made once."""
+        if kind not in self._materials:
+            make_one = Material.of_runs if kind == "run" else Material.of_trials
+            self._materials[kind] = make_one(self._plan, self._source)
+        return self._materials[kind]
+
+    def _runs(self, claims: Sequence[Claim], report: Callable[[str, float], None]) -> dict[str, Mapping[str, Any]]:
+        method = self._methods[claims[0].job.payload["method"]]
+        options = best_of(self._chosen(method.name)) if self._plan.trials and method.search else {}
+        material = self._material("run")
+        configs = [
+            run_config(
+                self._plan,
+                method,
+                material.source,
+                seed=claim.job.payload["seed"],
+                hold_out=material.hold_out,
+                out=self._folder / "runs" / folder_name(method.name) / f"seed{claim.job.payload['seed']}",
+                options={"device": self._device, **options},
+            )
+            for claim in claims
+        ]
+        ended = train_together(
+            configs,
+            source=material.source,
+            measuring=material.measuring,
+            pictured=False,  # pictures come with the report
+            observers=[
+                [lambda line, key=claim.job.key: report(key, line["progress"])]  # type: ignore[misc]
+                for claim in claims
+            ],
+        )
+        _refuse_disk_errors(ended)
+        return {
+            claim.job.key: record_of(
+                self._plan, method, claim.job.payload["seed"], Path(str(config.out)), end, material,
+                attempts=claim.attempt, together=len(claims),
+            ).as_dict()
+            for claim, config, end in zip(claims, configs, ended, strict=True)
+            if isinstance(end, StoppedError) or end.signal is None
+        }  # fmt: skip
+
+    def _trial(self, claim: Claim, report: Callable[[str, float], None]) -> Mapping[str, Any]:
+        """Do one trial of a method's search; return its options and what they cost."""
+        payload = claim.job.payload
+        method, material = self._methods[payload["method"]], self._material("trial")
+        search = Search(self._url, self._name, self._plan, method)
+        trial, options = search.trial(claim.job.key)
+        out = self._folder / "trials" / folder_name(method.name) / f"trial{payload['number']}"
+        config = run_config(
+            self._plan, method, material.source, seed=SEED_OF_TRIALS, hold_out=material.hold_out, out=out,
+            options={"device": self._device, **options},
+        )  # fmt: skip
+        metric = Protocol.parse(self._plan.protocol).metric
+
+        def watch(line: Mapping[str, float]) -> None:
+            report(claim.job.key, line["progress"])
+            if self._plan.protocol in line:
+                cost = cost_of(finite(line[self._plan.protocol]), metric)
+                if cost is not None:
+                    trial.report(cost, round(line["progress"] * self._plan.measurements))
+                if line["progress"] < 1 and trial.should_prune():
+                    raise Pruned
+
+        pruned, why, cost = False, "", None
+        try:
+            (end,) = train_together(
+                [config], source=material.source, measuring=material.measuring, observers=[[watch]], pictured=False
+            )
+            _refuse_disk_errors([end])
+            record = record_of(self._plan, method, SEED_OF_TRIALS, out, end, material)
+            cost, why = cost_of(record.value, metric), record.why
+        except Pruned:
+            pruned = True
+        search.tell(trial, cost, pruned=pruned)
+        shutil.rmtree(out, ignore_errors=True)  # of its run only the number counts
+        return {"options": dict(options), "cost": cost, "pruned": pruned, "why": why}
+
+
+def _refuse_disk_errors(ended: Sequence[Run | StoppedError]) -> None:
+    """Raise what stopped a run that is no failure of its method: a disk that is full, say."""
+    for end in ended:
+        if isinstance(end, StoppedError) and isinstance(end.__cause__, OSError):
+            raise end.__cause__
+
+
+def run_config(
+    plan: Plan,
+    method: Method,
+    source: Source,
+    *,
+    seed: int,
+    hold_out: float,
+    out: Path,
+    options: Mapping[str, Any],
+) -> TrainConfig:
+    """Return the configuration of one run of a study.
+
+    Raises:
+        InputError: options that do not go together, or a budget that does not reach for one step.
+    """
+    config = config_of(
+        method,
+        plan.options,
+        **options,
+        data=plan.data,
+        seed=seed,
+        out=str(out),
+        hold_out=hold_out,
+        evaluate=plan.protocol,
+        evaluate_times=plan.measurements,
+        keep_checkpoints=1,
+    )
+    if plan.budget.unit != "gradients":
+        return with_budget(config, {plan.budget.unit: plan.budget.amount})
+    each = gradients_of(rule_played(config, source))
+    steps = int(plan.budget.amount) // each
+    require(steps >= 1, f"budget is {plan.budget}, and a step of {method.name} takes {each}")
+    return with_budget(config, {"steps": steps})
+
+
+def rule_played(config: TrainConfig, source: Source) -> GameRule:
+    """Return the game rule of a run."""
+    conditions = conditions_for(config, source)
+    resolved = resolve(config, source.codec, None if conditions is None else conditions.condition)
+    return make(known(resolved.game), "game", GAMES)
+
+
+def record_of(
+    plan: Plan,
+    method: Method,
+    seed: int,
+    path: Path,
+    end: Run | StoppedError,
+    material: Material,
+    *,
+    attempts: int = 1,
+    together: int = 1,
+) -> Record:
+    """Return what is kept of a run that has ended: read from its folder, and measured once more where it is sound."""
+    folder = RunFolder.open(path)
+    config, lines = folder.config(), folder.records()
+    each = gradients_of(make(known(config.game), "game", GAMES))
+    why = str(end) if isinstance(end, StoppedError) else ""
+    curve = tuple(
+        Point(
+            kimg=line["kimg"],
+            seconds=line["seconds"],
+            gradients=int(line["step"]) * each,
+            value=finite(line[plan.protocol]),
+        )
+        for line in lines
+        if plan.protocol in line
+    )
+    value = curve[-1].value if curve and not why else None
+    if not why and value is None:
+        why = f"{plan.protocol} is not finite"
+    others, samples = _looked_at(folder, material) if not why else ({}, None)
+    circumstances = Circumstances(config=config, preset=played(config), ended=why)
+    last = lines[-1] if lines else {"step": 0, "kimg": 0.0, "seconds": 0.0}
+    return Record(
+        method=method.name,
+        seed=seed,
+        value=value,
+        why=why,
+        floor=_floor(material),
+        others=others,
+        curve=curve,
+        suspicions=tuple(
+            Suspicion(
+                kind=found.kind,
+                what=found.what,
+                since_kimg=found.since_kimg,
+                severity=found.severity,
+                cause=found.cause,
+            )
+            for found in diagnose(lines, circumstances)
+        ),
+        steps=int(last["step"]),
+        kimg=last["kimg"],
+        gradients=int(last["step"]) * each,
+        seconds=last["seconds"],
+        together=together,
+        attempts=attempts,
+        options=dataclasses.asdict(config),
+        versions=versions(),
+        samples=samples,
+        folder=str(path),
+    )
+
+
+def _floor(material: Material) -> float | None:
+    """Return what the study's protocol says of real samples."""
+    ((_, floor),) = material.measuring.floor(material.measuring.protocols).items()
+    return finite(floor.values[0]) if floor.values else None
+
+
+def _looked_at(folder: RunFolder, material: Material) -> tuple[dict[str, float | None], npt.NDArray[Any]]:
+    """Return the further protocols of a run's generator, and samples at the codes that all runs are pictured at."""
+    trained = load_generator(folder.path, device="cpu")
+    others: dict[str, float | None] = {}
+    if material.others is not None:
+        for each in measure(material.others, drawing(trained.module, trained.codec, trained.feed)):
+            others[each.protocol.name] = finite(each.mean)
+    count = IMAGES if trained.codec.is_image else POINTS
+    codes, condition = trained.feed.draw(count, torch.Generator().manual_seed(_SEED_OF_SAMPLES))
+    return others, generate(trained.module, trained.codec, codes, condition)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on, and the machine."""
+    return {
+        "adversarium": adversarium.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "threads": str(torch.get_num_threads()),
+    }

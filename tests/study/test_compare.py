@@ -1,0 +1,315 @@
+"""A comparison of runs: by hand, under what must not matter, and over simulated studies."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from adversarium.errors import InputError
+from adversarium.study import power, statistics
+from adversarium.study.compare import Comparison, compare
+from adversarium.study.record import Point, Record, Suspicion
+
+
+def study(table: dict[str, list[float | None]]) -> list[Record]:
+    """One run for each number, with seeds 0, 1, ..."""
+    return [
+        Record(method=method, seed=seed, value=value, seconds=10.0, kimg=4.0, gradients=200)
+        for method, values in table.items()
+        for seed, value in enumerate(values)
+    ]
+
+
+def drawn(costs: np.ndarray) -> list[Record]:
+    """Of costs ``[seeds, methods]``: methods a, b, ...; an infinite one failed."""
+    return study(
+        {
+            name: [None if math.isinf(x) else float(x) for x in each]
+            for name, each in zip("abcdefgh", costs.T, strict=False)
+        }
+    )
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+def test_a_small_study_by_hand():
+    found = compare(
+        study({"poor": [5.0, 6.0, None], "good": [1.0, 2.0, 3.0], "fair": [2.0, None, 4.0]}),
+        protocol="w2",
+        better="lower",
+        floor=0.5,
+    )
+    assert (found.protocol, found.better, found.level, found.seeds, found.floor) == ("w2", "lower", 0.05, 3, 0.5)
+    good, fair, poor = found.standings
+    assert [each.method for each in found.standings] == ["good", "fair", "poor"]
+    assert [each.rank for each in found.standings] == pytest.approx([1, 7 / 3, 8 / 3])
+    assert (good.values, good.failed, good.runs, good.median) == ((1.0, 2.0, 3.0), 0, 3, 2.0)
+    assert (good.quartiles, good.interval) == ((1.5, 2.5), (1.0, 3.0))
+    assert (fair.values, fair.failed, fair.median) == ((2.0, None, 4.0), 1, 4.0)
+    assert (fair.quartiles, fair.interval) == ((3.0, None), (2.0, None))
+    assert poor.median == 6.0
+    assert [(pair.better, pair.worse) for pair in found.pairs] == [
+        ("good", "fair"),
+        ("good", "poor"),
+        ("fair", "poor"),
+    ]
+    of_good, _, of_fair = found.pairs
+    assert (of_good.difference, of_good.interval) == (1.0, (1.0, None))
+    assert (of_good.wins, of_good.ties, of_good.runs) == (3, 0, 3)
+    assert (of_fair.difference, of_fair.interval) == (3.0, (None, None))  # 3, −∞ and ∞
+    assert of_good.p == 0.25
+    assert of_good.adjusted == 0.75
+    assert found.groups == (("good", "fair", "poor"),)
+    assert found.critical_difference == 2.0  # 6 of 216 ways
+    assert found.quality == 4.0
+
+
+def test_two_that_failed_on_a_seed_are_tied_there():
+    found = compare(study({"a": [1.0, None, 3.0], "b": [2.0, None, 4.0]}), protocol="w2", better="lower")
+    (pair,) = found.pairs
+    assert (pair.wins, pair.ties, pair.difference, pair.interval) == (2, 1, 1.0, (0.0, 1.0))
+
+
+def test_seeds_that_not_all_methods_have_are_left_out():
+    records = study({"a": [1.0, 2.0, 3.0], "b": [2.0, 3.0]})
+    found = compare(records, protocol="w2", better="lower")
+    assert found.seeds == 2
+    assert found.standings[0].values == (1.0, 2.0)
+    assert any("seed 2" in note and "Left out" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "message"),
+    [
+        (study({"a": [1.0]}), {}, "1 methods"),
+        ([], {}, "0 methods"),
+        ([*study({"a": [1.0]}), Record(method="b", seed=5, value=1.0)], {}, "no seed that all .*a: 0; b: 5"),
+        (study({"a": [1.0], "b": [1.0]}) * 2, {}, "two records of a with seed 0"),
+        (study({"a": [1.0], "b": [1.0]}), {"better": "highest"}, "did you mean 'higher'"),
+        (study({"a": [1.0], "b": [1.0]}), {"level": 1.0}, "level is 1.0"),
+        (study({"a": [1.0], "b": [1.0]}), {"quality": math.inf}, "quality is inf"),
+    ],
+)
+def test_bad_input_is_named(records, options, message):
+    with pytest.raises(InputError, match=message):
+        compare(records, **{"protocol": "w2", "better": "lower", **options})
+
+
+def some_costs(rng: np.random.Generator, seeds: int = 8, methods: int = 4) -> np.ndarray:
+    costs = rng.standard_normal((seeds, methods)) + 5 + 0.8 * np.arange(methods)
+    costs[rng.random(costs.shape) < 0.1] = math.inf
+    return costs
+
+
+def test_the_order_of_records_and_of_methods_does_not_matter(rng):
+    records = drawn(some_costs(rng))
+    shuffled = [records[at] for at in rng.permutation(len(records))]
+    one, two = (compare(each, protocol="w2", better="lower") for each in (records, shuffled))
+    assert one == two
+    names = dict(zip("abcd", "dbca", strict=True))
+    renamed = [dataclasses.replace(record, method=names[record.method]) for record in records]
+    three = compare(renamed, protocol="w2", better="lower")
+    assert [each.method for each in three.standings] == [names[each.method] for each in one.standings]
+    assert [pair.p for pair in three.pairs] == [pair.p for pair in one.pairs]
+    assert (three.p_any, three.critical_difference) == (one.p_any, one.critical_difference)
+    assert three.groups == tuple(tuple(names[name] for name in group) for group in one.groups)
+
+
+def test_units_do_not_matter_and_a_bent_scale_changes_no_rank(rng):
+    costs = some_costs(rng)
+    plain, scaled, bent = (
+        compare(drawn(each), protocol="w2", better="lower") for each in (costs, 3.1 * costs + 7, np.exp(costs))
+    )
+    for other in (scaled, bent):
+        assert [(each.method, each.rank) for each in other.standings] == [
+            (each.method, each.rank) for each in plain.standings
+        ]
+        assert (other.p_any, other.critical_difference) == (plain.p_any, plain.critical_difference)
+        assert [(pair.wins, pair.ties) for pair in other.pairs] == [(pair.wins, pair.ties) for pair in plain.pairs]
+    assert [(pair.p, pair.adjusted) for pair in scaled.pairs] == [(pair.p, pair.adjusted) for pair in plain.pairs]
+    assert scaled.groups == plain.groups
+
+
+def test_higher_is_lower_upside_down(rng):
+    costs = some_costs(rng)
+    lower = compare(drawn(costs), protocol="x", better="lower")
+    higher = compare(drawn(np.where(np.isinf(costs), math.inf, -costs)), protocol="x", better="higher")
+    assert higher.pairs == lower.pairs
+    assert higher.groups == lower.groups
+    for one, two in zip(lower.standings, higher.standings, strict=True):
+        assert (one.method, one.rank, one.failed) == (two.method, two.rank, two.failed)
+        assert two.median == (None if one.median is None else -one.median)
+        for ends, mirrored in ((one.quartiles, two.quartiles), (one.interval, two.interval)):
+            assert mirrored == tuple(None if end is None else -end for end in reversed(ends))
+
+
+def test_a_number_that_is_best_is_approached_from_the_side_of_the_runs():
+    found = compare(
+        study({"below": [0.9, 0.8, 0.7], "above": [1.5, 1.6, 1.4], "failed": [0.2, None, None]}),
+        protocol="density",
+        better=1.0,
+    )
+    below, above, failed = found.standings
+    assert [each.method for each in found.standings] == ["below", "above", "failed"]
+    assert below.median == pytest.approx(0.8)
+    assert above.median == pytest.approx(1.5)
+    assert above.interval == pytest.approx((1.4, 1.6))
+    assert below.interval == pytest.approx((0.7, 0.9))
+    assert (failed.median, failed.interval[0], failed.quartiles) == (None, None, (None, None))
+    assert failed.interval[1] == pytest.approx(0.2)
+    assert found.pairs[0].difference == pytest.approx(0.4)
+
+
+def run(method: str, seed: int, values: list[float | None], **options: object) -> Record:
+    """A run measured every 2 s of training."""
+    curve = tuple(
+        Point(kimg=float(at), seconds=2.0 * at, gradients=50 * at, value=value)
+        for at, value in enumerate(values, start=1)
+    )
+    last = {"value": values[-1], "seconds": 2.0 * len(values), "kimg": float(len(values))}
+    return Record(**{"method": method, "seed": seed, "curve": curve, **last, **options})
+
+
+def test_the_time_to_a_quality_is_when_half_of_the_runs_are_there():
+    records = [
+        run("a", 0, [5.0, 1.0, 2.0]),
+        run("a", 1, [5.0, 4.0, 1.0]),
+        run("a", 2, [0.5, 4.0, None]),  # failed in the end: never
+        run("b", 0, [3.0, None, 3.0]),
+        run("b", 1, [3.0, 3.0, 1.0], together=4),
+        run("b", 2, [3.0, 3.0, 3.0]),
+    ]
+    found = {each.method: each for each in compare(records, protocol="w2", better="lower", quality=1.0).standings}
+    assert (found["a"].reached, found["a"].seconds_to_quality, found["a"].kimg_to_quality) == (2, 6.0, 3.0)
+    assert (found["b"].reached, found["b"].seconds_to_quality, found["b"].kimg_to_quality) == (1, None, None)
+    assert (found["a"].seconds, found["a"].kimg) == (6.0, 3.0)
+    easy = {each.method: each for each in compare(records, protocol="w2", better="lower", quality=3.0).standings}
+    assert (easy["b"].reached, easy["b"].seconds_to_quality) == (3, 2.0)  # 0.5 s of the stacked one
+
+
+def test_stacked_runs_cost_their_share():
+    records = [run("a", seed, [1.0], together=4) for seed in range(3)] + [run("b", seed, [1.0]) for seed in range(3)]
+    found = {each.method: each for each in compare(records, protocol="w2", better="lower").standings}
+    assert (found["a"].seconds, found["b"].seconds) == (0.5, 2.0)
+    assert (found["a"].seconds_to_quality, found["b"].seconds_to_quality) == (0.5, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("medians", "wanted"),
+    [
+        ([1.0, 2.0], 2.0),
+        ([1.0, 2.0, 3.0], 2.0),
+        ([1.0, 2.0, 3.0, 4.0], 3.0),
+        ([1.0, None, None], 1.0),
+        ([None, None], None),
+    ],
+)
+def test_the_default_quality_is_the_middle_methods(medians, wanted):
+    table = {name: [median] * 3 for name, median in zip("abcd", medians, strict=False)}
+    found = compare(study(table), protocol="w2", better="lower")
+    assert found.quality == wanted
+    assert compare(study(table), protocol="w2", better="lower", quality=wanted) == found
+
+
+def test_failed_and_collapsed_are_counted_apart():
+    collapse = (Suspicion(kind="mode_collapse", what="all alike", since_kimg=1.0, severity=0.9),)
+    other = (Suspicion(kind="vanishing_gradients", what="small", since_kimg=1.0, severity=0.9),)
+    records = [
+        run("a", 0, [1.0], suspicions=collapse),
+        run("a", 1, [None], suspicions=collapse),
+        run("a", 2, [1.0], suspicions=other),
+        run("a", 3, [math.nan]),
+        *(run("b", seed, [1.0]) for seed in range(4)),
+    ]
+    found = {each.method: each for each in compare(records, protocol="w2", better="lower").standings}["a"]
+    assert (found.failed, found.collapsed, found.values) == (2, 1, (1.0, None, 1.0, None))
+
+
+def test_a_comparison_uses_the_tests_of_statistics(rng):
+    costs = some_costs(rng, seeds=12)
+    found = compare(drawn(costs), protocol="w2", better="lower", level=0.1)
+    columns = dict(zip("abcd", costs.T, strict=True))
+    p_values = [
+        statistics.paired_p(statistics.differences(columns[pair.worse], columns[pair.better])) for pair in found.pairs
+    ]
+    assert [pair.p for pair in found.pairs] == p_values
+    assert [pair.adjusted for pair in found.pairs] == statistics.holm(p_values).tolist()
+    apart = {frozenset((pair.better, pair.worse)) for pair in found.pairs if pair.adjusted <= 0.1}
+    assert 0 < len(apart) < 6
+    for one, two in itertools.combinations("abcd", 2):
+        together = any({one, two} <= set(group) for group in found.groups)
+        assert together == ({one, two} not in apart)
+
+
+def test_the_callers_random_numbers_are_left_alone(rng):
+    before = np.random.get_state()[1].copy()
+    first = compare(drawn(some_costs(rng)), protocol="w2", better="lower")
+    assert (np.random.get_state()[1] == before).all()
+    assert isinstance(first, Comparison)
+
+
+LAWS: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
+    "normal": lambda rng, shape: rng.standard_normal(shape) + rng.standard_normal((shape[0], 1)),
+    "lognormal": lambda rng, shape: np.exp(1.5 * rng.standard_normal(shape)),
+    "collapse": lambda rng, shape: np.where(rng.random(shape) < 0.4, 5.0, 1.0) + 0.1 * rng.standard_normal(shape),
+    "failures": lambda rng, shape: np.where(rng.random(shape) < 0.3, math.inf, rng.standard_normal(shape)),
+}
+
+
+def false_positives(law: str, studies: int, others: int, rng: np.random.Generator) -> int:
+    """In how many studies some of three methods that are the same are told apart; others are better, or worse."""
+    wrong = 0
+    for _ in range(studies):
+        costs = LAWS[law](rng, (12, 3 + others))
+        costs[:, 3:] += np.array([-2.0, 3.0])[:others]
+        found = compare(drawn(costs), protocol="w2", better="lower")
+        wrong += any({pair.better, pair.worse} <= set("abc") and pair.adjusted <= 0.05 for pair in found.pairs)
+    return wrong
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_methods_that_are_the_same_are_seldom_told_apart(law, rng):
+    wrong = false_positives(law, 12, 1, rng)
+    assert stats.binomtest(wrong, 12, 0.05, alternative="greater").pvalue > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("others", [0, 2])
+@pytest.mark.parametrize("law", LAWS)
+def test_false_positives_in_at_most_five_percent_of_200_studies(law, others, rng):
+    wrong = false_positives(law, 200, others, rng)
+    assert stats.binomtest(wrong, 200, 0.05, alternative="greater").pvalue > 0.01
+
+
+def detections(studies: int, seeds: int, effect: float, rng: np.random.Generator) -> int:
+    """In how many studies a planted effect is found: paired differences of standard deviation 1, mean ``effect``."""
+    count = 0
+    for _ in range(studies):
+        shared = 5 * rng.standard_normal((seeds, 1))
+        costs = shared + rng.standard_normal((seeds, 2)) / math.sqrt(2) + np.array([effect, 0.0])
+        found = compare(drawn(costs), protocol="w2", better="lower")
+        count += found.groups == (("b",), ("a",))
+    return count
+
+
+@pytest.mark.parametrize(("studies", "seeds", "effect"), [(40, 8, 1.2)])
+def test_a_planted_effect_is_found_at_the_stated_power(studies, seeds, effect, rng):
+    stated = power.power(effect, seeds, rng=rng, draws=40_000)
+    assert 0.5 < stated < 0.95
+    assert stats.binomtest(detections(studies, seeds, effect, rng), studies, stated).pvalue > 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("seeds", "effect"), [(6, 1.5), (10, 1.0), (20, 0.5)])
+def test_planted_effects_are_found_at_the_stated_power_in_400_studies(seeds, effect, rng):
+    stated = power.power(effect, seeds, rng=rng, draws=100_000)
+    assert stats.binomtest(detections(400, seeds, effect, rng), 400, stated).pvalue > 0.01
