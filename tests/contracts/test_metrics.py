@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adversarium.data import grid
+from adversarium.data import grid, swiss_roll
 from adversarium.errors import InputError
 from adversarium.metrics import METRICS, MetricWarning, Sets, expected_coverage, median_distance, mmd
 
@@ -217,6 +217,9 @@ def test_what_a_metric_reads_is_asked_for(name: str):
         return
     with pytest.raises(InputError, match=f"{missing} is missing"):
         metric.measure(dataclasses.replace(sets(truth(0), truth(1)), **{missing: None}))
+    if missing == "density":
+        with pytest.raises(InputError, match="swiss_roll has no modes to count; take one that .* fd, .* sw2, "):
+            metric.measure(dataclasses.replace(sets(truth(0), truth(1)), density=swiss_roll()))
 
 
 def test_too_few_samples_for_a_full_covariance_are_told():

@@ -32,7 +32,10 @@ def test_a_builtin_wins_over_a_folder_of_its_name(tmp_path: Path, monkeypatch: p
     ("spec", "words"),
     [
         ("mnsit", r"unknown data 'mnsit' \(did you mean 'mnist'\?\); there is no such file or folder; give a builtin"),
-        ("Ring", r"did you mean 'ring'\?.*\(mnist, ring, grid\), a folder of images.*IDX.*\.npz or \.npy"),
+        (
+            "Ring",
+            r"did you mean 'ring'\?.*\(mnist, ring, grid, gaussians8, .*\), a folder of images.*IDX.*\.npz or \.npy",
+        ),
         ("zzzzzzz", "unknown data 'zzzzzzz'; there is no such"),
         ("", "unknown data ''"),
         ("no/such/folder", "there is no such file or folder"),

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from adversarium.data import Density
-from adversarium.data.toys import Mixture, grid, ring
+from adversarium.data.toys import Mixture, gaussians8, gaussians25, grid, ring
 
-TOYS = {"ring": ring, "grid": grid}
+TOYS = {"ring": ring, "grid": grid, "gaussians8": gaussians8, "gaussians25": gaussians25}
 
 
 @pytest.mark.parametrize("toy", TOYS)
@@ -39,6 +39,25 @@ def test_published_centres_and_widths():
     torch.testing.assert_close(eight.modes.norm(dim=1), torch.ones(8).double())
     torch.testing.assert_close(eight.modes[0], torch.tensor([1.0, 0.0]).double())
     assert twenty_five.modes.abs().max() == 4
+
+
+def test_the_toys_of_wgan_gp_are_the_ring_and_the_grid_at_other_scales():
+    half = 1 / math.sqrt(2)
+    corners = [(1, 0), (-1, 0), (0, 1), (0, -1), (half, half), (half, -half), (-half, half), (-half, -half)]
+    eight, twenty_five = gaussians8(), gaussians25()
+    nearest = torch.cdist(eight.modes, 2 * torch.tensor(corners).double() / 1.414).min(dim=1)
+    assert sorted(nearest.indices.tolist()) == list(range(8))
+    assert nearest.values.max() < 1e-6
+    assert eight.std == pytest.approx(0.02 / 1.414)
+    assert set(map(tuple, (2.828 / 2 * twenty_five.modes).round().tolist())) == {
+        (float(x), float(y)) for x in range(-2, 3) for y in range(-2, 3)
+    }
+    assert twenty_five.std == pytest.approx(0.05 / 2.828)
+    for one, other in ((eight, ring()), (twenty_five, grid())):
+        scale = one.std / other.std
+        torch.testing.assert_close(one.modes, scale * other.modes)
+        x = other.sample(50, torch.Generator().manual_seed(0)).double()
+        torch.testing.assert_close(one.log_density(scale * x), other.log_density(x) - 2 * math.log(scale))
 
 
 @pytest.mark.parametrize("toy", TOYS)

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 
 from adversarium import losses
 from adversarium.config import TrainConfig
-from adversarium.data import open_data, ring
+from adversarium.data import open_data, ring, swiss_roll
 from adversarium.diagnostics import PROBED, UpdateSizes, probe
 from adversarium.errors import InputError
 from adversarium.train.build import build
@@ -244,6 +244,18 @@ def test_modes_are_counted_where_they_are_known(rng):
     )
     assert wide["probe_modes"] == pytest.approx(3 / 8)  # within a quarter of the distance between two modes
     assert wide["probe_high_quality"] == 0.0
+
+
+def test_of_a_density_without_modes_none_are_counted(rng):
+    density = swiss_roll()
+    x = density.sample(20, rng)
+    one, other = (
+        probe(nn.Identity(), Linear(torch.ones(2)), losses.hinge(), x, None, x + 1, density=each,
+              rng=torch.Generator().manual_seed(0))
+        for each in (density, None)
+    )  # fmt: skip
+    assert one == other
+    assert "probe_modes" not in one
 
 
 def test_edges_are_those_of_images(rng):

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from adversarium.data import ArraySource, Codec, grid, ring, splits
+from adversarium.data import ArraySource, Codec, grid, ring, splits, swiss_roll
 from adversarium.errors import InputError
 from adversarium.features import FEATURES, Features, Seen
 from adversarium.metrics import (
@@ -459,6 +459,24 @@ def test_features_that_do_not_fit_the_data():
     with pytest.raises(InputError, match=r"lenet features: .*\[2, 3, 32, 32\]"):
         Measuring(["fd50_lenet_train"], References(images(60, (3, 32, 32)), None))
     Measuring(["fd50_random_conv_train", "is50_lenet_train"], References(images(60), None))
+
+
+def test_a_density_without_modes_is_measured_by_what_compares_samples():
+    roll = References(swiss_roll(), swiss_roll())
+    with pytest.raises(
+        InputError, match=r"^modes50_raw_test: swiss_roll has no modes to count; take .*: (.*)$"
+    ) as caught:
+        Measuring(["modes50_raw_test"], roll)
+    named = str(caught.value).rpartition(": ")[2].split(", ")
+    assert set(METRICS) - set(named) == {"is", "memorisation", "modes", "high_quality", "reverse_kl", "std_ratio"}
+    measured = measure(
+        [f"{name}{'_' * name[-1].isdigit()}50_raw_test" for name in named], draw_in_the_plane, roll, repeats=1
+    )
+    assert all(math.isfinite(each.mean) for each in measured)
+
+
+def draw_in_the_plane(n: int, seed: int) -> np.ndarray:
+    return draw(n, seed)[:, :2]
 
 
 def test_a_density_knows_no_training_set():

@@ -80,6 +80,13 @@ def test_with_few_seeds_nothing_is_told_apart_and_the_notes_say_why():
     assert "To tell a from b would take about 10 seeds, 5 more" in found.advice[3]
 
 
+def test_the_correction_for_all_pairs_decides():
+    found = said(*(runs(name, ramp(1.0 + place, 8)) for place, name in enumerate("abcdef")))
+    assert found.pairs[0].p < 0.01
+    assert found.advice[0].startswith("Too close to call: a")
+    assert "8 seeds cannot tell it from any other method (smallest corrected p 0.12)" in found.advice[0]
+
+
 def test_with_enough_seeds_there_is_nothing_to_note():
     assert said(*(runs(name, ramp(1.0 + place)) for place, name in enumerate("abcdef"))).notes == ()
 

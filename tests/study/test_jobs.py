@@ -156,18 +156,31 @@ def test_a_group_waits_for_all_jobs_of_the_one_before(tmp_path: Path) -> None:
         assert keys(jobs.claim("z", most=9)) == ["run0", "run1"]
 
 
+def gone_worker() -> str:
+    """Return the name of a worker of this machine whose process is gone."""
+    machine, process, began, drawn = worker_name().rsplit("/", 3)
+    return f"{machine}/{process}/{int(began or 1) - 1}/{drawn}"
+
+
+@pytest.mark.parametrize("died", [False, True])
 @pytest.mark.parametrize("most", [1, 3])
-def test_eight_threads_that_claim_at_once_get_each_job_once(tmp_path: Path, most: int) -> None:
+def test_eight_threads_that_claim_at_once_get_each_job_once(tmp_path: Path, most: int, died: bool) -> None:
     count, together = 72, 3
     written = [Job(key=str(index), group=str(index // 9), together=together) for index in range(count)]
-    with study(tmp_path, written):
-        pass
+    with study(tmp_path, written, patience_seconds=1e5) as jobs:
+        while died and jobs.claim("another", most=3):
+            pass
+    if died:  # seen at once on Linux, and by its silence elsewhere
+        silence(tmp_path)
+        with sqlite3.connect(tmp_path / "study.db") as connection:
+            connection.execute("UPDATE adversarium_jobs SET worker = ?", (gone_worker(),))
+        connection.close()
     claimed: list[str] = []
     finished: list[bool] = []
     start = threading.Barrier(8)
 
     def claim_all(name: str) -> None:
-        with study(tmp_path) as jobs:
+        with study(tmp_path, patience_seconds=1e5) as jobs:
             start.wait()
             while claims := jobs.claim(name, most=most):
                 assert len(claims) <= most
@@ -229,9 +242,13 @@ def _claimer(folder: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process is known by its silence only")
 def test_jobs_of_a_process_that_was_killed_are_taken_over_at_once(tmp_path: Path) -> None:
-    with study(tmp_path, singles(1), patience_seconds=1e9) as jobs, _claimer(tmp_path) as process:
+    with (
+        study(tmp_path, singles(1), patience_seconds=1e9) as jobs,
+        study(tmp_path, patience_seconds=1.0) as impatient,
+        _claimer(tmp_path) as process,
+    ):
         silence(tmp_path)
-        assert jobs.claim("me") == []  # it lives, however silent it is
+        assert impatient.claim("me") == []  # it lives, however silent it is
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # nobody has looked yet: there is a zombie
         (claim,) = jobs.claim("me")

@@ -561,6 +561,11 @@ def test_time_left_in_cases_that_can_be_worked_out() -> None:
     # a job that says nothing of its progress
     assert seconds_left([done, state("e", "running", 0.0, 4.0)], 1) == pytest.approx(6.0)
     assert seconds_left([done, state("e", "running", 0.0, 400.0)], 1) == pytest.approx(1.0)
+    # what waits for a group waits, though a worker is free
+    gate = state("h", "running", 0.5, 5.0, group="gate")
+    gated = [JobState(job=Job(key=key, group="run", after="gate"), state="waiting", worker="", attempt=0, progress=0.0,
+                      seconds=0.0, result=None) for key in "i"]  # fmt: skip
+    assert seconds_left([done, gate, *gated], 2) == pytest.approx(15.0)
     # another group has its own speed, once something was seen of it
     other = [state("f", "done", 1.0, 40.0, group="slow"), state("g", "waiting", group="slow")]
     assert seconds_left([done, *other, waiting[0]], 1) == pytest.approx(50.0)

@@ -134,12 +134,12 @@ def test_any_history_is_that_of_the_model(
 def test_the_time_while_the_server_was_away_is_not_silence(
     server: Server, database: str, opened: Callable[..., Jobs]
 ) -> None:
-    jobs = opened(patience_seconds=50.0)
+    jobs = opened(patience_seconds=1e5)
     jobs.begin({}, singles(1))
     jobs.claim("elsewhere")
     server.do("UPDATE adversarium_jobs SET beat = beat - 1e6", database)
     up = server.do("SELECT EXTRACT(EPOCH FROM now() - pg_postmaster_start_time())::float8")[0][0]
-    assert up < 50.0, "the tests before this one took too long for it to say anything"
+    assert up < 1e5
     assert jobs.claim("me") == []
 
 

@@ -413,3 +413,19 @@ def test_methods_that_are_the_same_are_not_told_apart(law, rng):
         uncorrected += min(p_values) <= 0.05
     assert wrong <= 10
     assert stats.binomtest(uncorrected, 200, 0.05, alternative="greater").pvalue < 0.001
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("others", [0, 2])
+@pytest.mark.parametrize("law", LAWS)
+def test_false_positives_in_at_most_five_percent_of_4000_studies(law, others, rng):
+    """Three methods that are the same on 12 seeds, alone or beside a better and a worse one."""
+    wrong = 0
+    for _ in range(4000):
+        costs = LAWS[law](rng, (12, 3 + others))
+        costs[:, 3:] += np.array([-2.0, 3.0])[:others]
+        pairs = list(itertools.combinations(range(3 + others), 2))
+        gaps = [statistics.differences(costs[:, one], costs[:, two]) for one, two in pairs]
+        adjusted = statistics.holm([statistics.paired_p(gap) for gap in gaps])
+        wrong += any(p <= 0.05 and two < 3 for p, (_, two) in zip(adjusted, pairs, strict=True))
+    assert wrong / 4000 <= 0.05

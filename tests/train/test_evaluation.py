@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from adversarium.data import ArraySource, Codec, Prior, grid, mnist, open_data, splits
+from adversarium.data import ArraySource, Codec, Prior, grid, mnist, open_data, splits, swiss_roll
 from adversarium.errors import InputError
 from adversarium.features import open_features
-from adversarium.metrics import MetricWarning, Protocol, References, frechet_distance, seed_of
-from adversarium.train import TrainConfig, evaluation_picture, load_generator, train
+from adversarium.metrics import Measuring, MetricWarning, Protocol, References, frechet_distance, seed_of
+from adversarium.train import TrainConfig, evaluation_picture, load_generator, resume, train
 from adversarium.train.checkpoint import newest_first
 from adversarium.train.evaluation import Evaluation, default_protocols, open_evaluation, written
 from adversarium.train.evaluation_picture import evaluation_figure, interpolations, sheet
@@ -47,6 +47,19 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("toy") / "run"
     train(TrainConfig(data="ring", steps=2, width=8, batch_size=8, out=str(folder)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def roll(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train for three steps, resumed after one, on data whose density is known and has no modes."""
+    folder = tmp_path_factory.mktemp("roll") / "run"
+    options = TrainConfig(
+        data="swiss_roll", steps=1, width=8, batch_size=8, out=str(folder), diagnose_every_steps=1,
+        evaluate="sw2_50_raw_test",
+    )  # fmt: skip
+    train(options)
+    resume(folder, budget={"steps": 3})
     return folder
 
 
@@ -138,6 +151,7 @@ def pictures(n: int, shape: tuple[int, ...]) -> ArraySource:
     ("references", "first", "features", "without"),
     [
         (References(grid(), grid()), "modes2500_raw_test", {"raw"}, "memorisation"),
+        (References(swiss_roll(), swiss_roll()), "sw2_2500_raw_test", {"raw"}, "modes"),
         (References(*splits(mnist(), 0.05)), "fd2500_lenet_train", {"lenet"}, "modes"),
         (References(pictures(9000, (1, 28, 28)), pictures(9000, (1, 28, 28))), "fd2500_lenet_test", {"lenet"}, "w2"),
         (References(pictures(300, (3, 32, 32)), None), "fd300_random_conv_train", {"random_conv"}, "memorisation"),
@@ -156,6 +170,13 @@ def test_default_protocols_fit_the_data(references: References, first: str, feat
     assert without not in values
     if references.density is None:
         assert ("memorisation" in values) == (references.test is not None)
+
+
+def test_default_protocols_of_a_density_can_be_measured():
+    for density in (grid(), swiss_roll()):
+        names = default_protocols(References(density, density))
+        Measuring(names, References(density, density), repeats=1)
+        assert {"sw2", "energy", "w2"} < {Protocol.parse(name).value for name in names}
 
 
 def test_default_protocols_leave_out_what_needs_more_samples():
@@ -198,6 +219,14 @@ def test_too_few_held_out_samples_and_other_wishes(digits: Path, toy: Path):
         open_evaluation(toy, ["fd60_lenet_train"])
     with pytest.raises(InputError, match="repeats is 0"):
         open_evaluation(toy, TOY, repeats=0)
+
+
+def test_a_density_without_modes_has_none_to_count(roll: Path):
+    for name in ("modes", "high_quality", "reverse_kl", "std_ratio"):
+        with pytest.raises(
+            InputError, match=f"{name}60_raw_test: swiss_roll has no modes to count; take .* sw2, energy"
+        ):
+            open_evaluation(roll, [f"{name}60_raw_test"])
 
 
 class Broken(nn.Module):
@@ -328,6 +357,20 @@ def test_the_picture_of_a_density(toy: Path):
     figure = evaluation_figure(open_evaluation(toy, TOY, repeats=1).measured())
     shares = next(axes for axes in figure.axes if axes.get_title().startswith("shares of the 8 modes"))
     assert len(shares.patches) == 8
+    figure.savefig(io.BytesIO(), format="png", dpi=30)
+
+
+def test_a_density_without_modes(roll: Path):
+    records = RunFolder.open(roll).records()
+    assert any("sw2_50_raw_test" in each for each in records)
+    assert any("probe_coverage" in each for each in records)
+    assert not any("probe_modes" in each or "probe_high_quality" in each for each in records)
+    found = open_evaluation(roll, ["sw2_90_raw_test", "coverage90_raw_test"], repeats=2).measured()
+    assert all(math.isfinite(each.mean) for each in found.measurements)
+    figure = evaluation_figure(found)
+    said = [axes.get_title() for axes in figure.axes]
+    assert len(said) == 3
+    assert not any("modes" in each for each in said)
     figure.savefig(io.BytesIO(), format="png", dpi=30)
 
 

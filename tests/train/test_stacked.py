@@ -4,6 +4,7 @@ In float64: a critic of a loss of score differences has a bias without a gradien
 whole steps, and two orders of summation then part in float32.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,10 +73,12 @@ def play(alone: list[Training], stack: StackedTraining, steps: int, images: int 
     return now
 
 
-def assert_same(alone: list[Training], together: list[Training], tolerance: float = 1e-8) -> None:
+def assert_same(
+    alone: list[Training], together: list[Training], tolerance: float = 1e-8, measured: bool = True
+) -> None:
     for one, other in zip(alone, together, strict=True):
         expected, found = one.tensors(), other.tensors()
-        assert list(found) == list(expected)
+        assert set(found) == set(expected)
         for name, value in expected.items():
             assert found[name].dtype == value.dtype, name
             torch.testing.assert_close(
@@ -86,10 +89,11 @@ def assert_same(alone: list[Training], together: list[Training], tolerance: floa
                 equal_nan=True,
                 msg=lambda m, name=name: f"{name}: {m}",
             )
-        wanted, measured = one.step.measurements(), other.step.measurements()
-        assert list(measured) == list(wanted)
-        for name, number in wanted.items():
-            assert measured[name] == pytest.approx(number, rel=1e-5, abs=1e-7), name
+        if measured:
+            wanted, numbers = one.step.measurements(), other.step.measurements()
+            assert list(numbers) == list(wanted)
+            for name, number in wanted.items():
+                assert numbers[name] == pytest.approx(number, rel=1e-5, abs=1e-7), name
         rates = [run.step.critic_optimizer.param_groups[0]["lr"] for run in (one, other)]
         assert rates[0] == rates[1]
         assert (one.step.steps, one.step.critic_steps) == (other.step.steps, other.step.critic_steps)
@@ -102,6 +106,7 @@ METHODS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["ring", "grid"])
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method["preset"]))
 def test_a_hundred_steps(monkeypatch: pytest.MonkeyPatch, data: str, method: dict[str, object]) -> None:
@@ -111,18 +116,32 @@ def test_a_hundred_steps(monkeypatch: pytest.MonkeyPatch, data: str, method: dic
     assert_same(alone, together)
 
 
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method["preset"]))
+def test_a_few_steps(monkeypatch: pytest.MonkeyPatch, method: dict[str, object]) -> None:
+    made = configs(2, data="grid", **method)
+    alone, together = (trainings(monkeypatch, made) for _ in range(2))
+    play(alone, StackedTraining(together), 4)
+    assert_same(alone, together)
+
+
 OPTIONS = [
     {"penalties": "max_gradient()", "scaled": True},
     {"penalties": "dragan(), noise_r1(), noise_r2(), wgan_div(every=2)", "scaled": True},
     {"terms": "zero_centred(), zcr_critic(), zcr_generator(), mode_seeking(), path_length()", "scaled": True},
     {"preset": "ebgan", "loss": "began"},
-    {"loss": "attention_relativistic"},
     {"loss": "relativistic(pairing=all_pairs)"},
     {"game": "simultaneous"},
+    {"game": "extragradient", "penalties": "r1(every=2)", "scaled": True},
     {"game": "optimistic", "clip_gradient_norm": 0.05},
     {"game": "extrapolation_from_the_past"},
     {"game": "lookahead(k=2, inner=lookahead(k=2))", "freeze": "critic.1"},
-    {"game": "alternating(n_critic=2, n_generator=2)", "optimizer": "sgd", "beta1": -0.3, "average": "uniform"},
+    {
+        "game": "alternating(n_critic=2, n_generator=2)",
+        "penalties": "r1(every=2)",
+        "optimizer": "sgd",
+        "beta1": -0.3,
+        "average": "uniform",
+    },
     {"optimizer": "amsgrad", "decay": "linear", "decay_kimg": 0.06, "average": "none"},
     {"optimizer": "rmsprop", "preset": "wgan", "game": "extragradient"},
 ]
@@ -130,9 +149,9 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_options(monkeypatch: pytest.MonkeyPatch, options: dict[str, object]) -> None:
-    made = configs(**options)
+    made = configs(2, **options)
     alone, together = (trainings(monkeypatch, made) for _ in range(2))
-    play(alone, StackedTraining(together), 9)
+    play(alone, StackedTraining(together), 5)
     assert_same(alone, together)
 
 
@@ -143,9 +162,9 @@ def test_in_float32_too() -> None:
     assert_same(alone, together, tolerance=1e-5)
 
 
-def saved(run: Training, folder: Path, images: int) -> checkpoint.Checkpoint:
+def saved(run: Training, folder: Path, images: int) -> Path:
     counters = {"step": run.step.steps, "critic_steps": run.step.critic_steps, "images": images}
-    return checkpoint.load(checkpoint.save(folder, run.tensors(), {**run.identity(), **counters}, keep=1))
+    return checkpoint.save(folder, run.tensors(), {**run.identity(), **counters}, keep=1)
 
 
 @pytest.mark.parametrize("game", [None, "lookahead(k=3)"])
@@ -158,54 +177,47 @@ def test_checkpoints_go_both_ways(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     # a run that was saved in the stack goes on alone
     later = trainings(monkeypatch, made)
     for run, file in zip(later, files, strict=True):
-        run.restore(file)
+        run.restore(checkpoint.load(file))
     play([*alone, *later], stack, 5, images)
     assert_same(alone, together)
-    assert_same(alone, later)
+    assert_same(alone, later, measured=False)
     # back where they were, inside the stack and in a new one
     for run, file in zip(together, files, strict=True):
-        run.restore(file)
+        run.restore(checkpoint.load(file))
     fresh = trainings(monkeypatch, made)
     for run, file in zip(fresh, files, strict=True):
-        run.restore(file)
+        run.restore(checkpoint.load(file))
         run.step.measurements()
     other = StackedTraining(fresh)
     for now in range(images, images + 5 * 8, 8):
         assert stack.move(now) == other.move(now)
-    assert_same(alone, together)
-    assert_same(alone, fresh)
-    together[0].restore(files[0])
-    with pytest.raises(InputError, match="at step 5"):
+    assert_same(alone, fresh, measured=False)
+    assert_same(alone, together, measured=False)
+    together[0].restore(checkpoint.load(files[0]))
+    with pytest.raises(InputError, match="at step 10 and another at 5"):
         stack.move(images)
 
 
 def test_a_game_that_diverges_leaves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     made = configs(preset="lsgan", optimizer="sgd", critic_learning_rate=0.1, generator_learning_rate=0.1)
-    made[1] = resolve(
-        TrainConfig(
-            **{
-                **{name: getattr(made[1], name) for name in ("data", "width", "batch_size", "steps", "seed", "preset")}
-            },
-            optimizer="sgd",
-            critic_learning_rate=1e200,
-            generator_learning_rate=0.1,
-        ),
-        open_data("ring").codec,
-    )
+    made[1] = replace(made[1], critic_learning_rate=1e15)
     alone, together = (trainings(monkeypatch, made) for _ in range(2))
     stack = StackedTraining(together)
-    now = 0
-    with pytest.raises(NonFiniteError) as caught:
-        for _ in range(8):
+
+    def until_it_stops(now: int = 0) -> None:
+        while now < 100:
             now = alone[1].move(now)
+
+    with pytest.raises(NonFiniteError) as caught:
+        until_it_stops()
     images = play([alone[0], alone[2]], stack, 12)
     assert list(stack.errors) == [1]
     assert str(stack.errors[1]) == str(caught.value)
     assert stack.playing == (0, 2)
     assert_same([alone[0], alone[2]], [together[0], together[2]])
     for name in ("critic", "generator"):  # as it was before the step
-        for one, other in zip(getattr(alone[1].step, name).parameters(), getattr(together[1].step, name).parameters()):
-            torch.testing.assert_close(one, other)
+        expected, found = (getattr(run.step, name).state_dict() for run in (alone[1], together[1]))
+        torch.testing.assert_close(found, expected)
     # one that is let go moves alone, and the last one in the stack
     stack.leave(0)
     alone[0].move(images)

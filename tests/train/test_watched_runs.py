@@ -14,7 +14,8 @@ import torch
 from small_runs import config, records, tensors
 
 from adversarium.cli import main
-from adversarium.data import ArraySource, Codec, splits
+from adversarium.data import DATASETS, ArraySource, Codec, open_data, splits
+from adversarium.data.toys import SwissRoll
 from adversarium.diagnostics import Finding
 from adversarium.errors import InputError
 from adversarium.metrics import Measurement
@@ -201,6 +202,14 @@ def test_parts_of_data_are_told_apart(tmp_path: Path, labels: np.ndarray | None)
     with pytest.raises(InputError, match="not the data that"):
         resume(run.path, source=other, budget={"steps": 40})
     assert resume(run.path, source=one, budget={"steps": 31}).steps == 31
+
+
+def test_the_identity_of_a_density():
+    found = {name: data_identity(open_data(name)) for name in DATASETS if name != "mnist"}
+    assert len({each["sha256"] for each in found.values()}) == len(found) > 3
+    assert all((each["count"], each["test"]) == (None, None) for each in found.values())
+    assert data_identity(open_data("swiss_roll")) == found["swiss_roll"]
+    assert data_identity(SwissRoll("another", std=0.1)) != found["swiss_roll"]
 
 
 def test_a_run_that_goes_on_while_it_is_diagnosed_is_not_called_damaged(

@@ -163,7 +163,7 @@ def _metric(name: str, metric: Metric) -> list[str]:
         "rows": "rows of features, real and generated",
         "probabilities": "class probabilities, of features that have classes (lenet, inception)",
         "held_out": "rows of features: trained on, held out, and generated",
-        "density": "the samples themselves, and the data's known modes (ring, grid)",
+        "density": "the samples themselves, and the data's known modes (ring, grid, gaussians8, gaussians25)",
     }[metric.reads]
     samples = {"density": f"{name}2500_raw_test", "held_out": f"{name}2500_lenet_train"}
     example = samples.get(metric.reads, f"{name}{'_' * name[-1].isdigit()}2500_lenet_test")

@@ -13,9 +13,16 @@ from adversarium.cli.parser import Parser
 from adversarium.cli.train import add_options
 from adversarium.config import FIELDS, read_config
 from adversarium.errors import InputError, nearest, require
-from adversarium.spec import split
 
 _LISTS = ("presets", "losses", "penalties", "games", "others")
+_WITH = {
+    "resume": ("workers", "device", "storage"),
+    "join": ("workers", "device", "name", "out"),
+    "report": ("storage",),
+    "work": ("device",),
+}
+"""Options that go with those that begin no study."""
+_TABLES = ("methods", "search", "options")
 _OF_THE_PLAN = {
     "protocol": (str, "what methods are ranked by (default: fd2500_lenet_test of digits, say; sw2 of points)"),
     "measurements": (int, "how often it is measured on the way, evenly (default: 10)"),
@@ -26,7 +33,6 @@ _OF_THE_PLAN = {
     "pruner": (str, "what ends hopeless trials: median (default), hyperband or none"),
     "level": (float, "of significance, of all comparisons together (default: 0.05)"),
 }
-_NOT_OF_RUNS = ("device",)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,39 +43,40 @@ def run(arguments: Sequence[str]) -> int:
         raise InputError(f"--{modes[0]} and --{modes[1]}: one of them")
     if not modes:
         return _begin(options)
-    given = set(options) - {*modes, "workers", "device", "storage", "name", "out"}
-    require(not given, f"--{modes[0]} goes on with a study as it was planned: leave {', '.join(sorted(given))} out")
-    return {"resume": _resume, "join": _join, "report": _report, "work": _work}[modes[0]](options)
+    mode = modes[0]
+    odd = sorted(set(options) - {mode, *_WITH[mode]})
+    require(not odd, f"--{mode} takes a study as it was planned: leave {', '.join(odd)} out")
+    return {"resume": _resume, "join": _join, "report": _report, "work": _work}[mode](options)
 
 
 def _begin(options: dict[str, Any]) -> int:
     out, url, name = options.pop("out", None), options.pop("storage", None), options.pop("name", None)
-    workers, device = options.pop("workers", None), options.pop("device", "auto")
+    count, device = _workers(options), options.pop("device", "auto")
     values = _values(options)
-    require("data" in values, "wanted DATA: adversarium study mnist, say")
+    require("data" in values, "a study wants DATA: adversarium study mnist, say")
 
     from adversarium.cli.study_display import Display
     from adversarium.study.conduct import Study, refuse_other
-    from adversarium.study.outlook import prospects
+    from adversarium.study.outlook import outlook
     from adversarium.study.typed import plan_of
 
     with Display() as display:
         plan, source = plan_of(values, on_decode=display.decoding)
         folder = Path(out or _unused(plan.data))
         refuse_other(folder, plan)
-        count = workers or default_workers()
-        found = prospects(plan, source, workers=count, device=device, on_method=display.trying)
-        display.outlook(plan, source, found, count, folder)
-        return _conduct(Study.begin(folder, plan, found, url=url, name=name), display, count, device)
+        found = outlook(plan, source, workers=count, device=device, on_method=display.trying)
+        study = Study.begin(folder, plan, found, url=url, name=name)
+        display.outlook(study, source.name, found)
+        return _conduct(study, display, count, device)
 
 
 def _resume(options: dict[str, Any]) -> int:
     from adversarium.cli.study_display import Display
     from adversarium.study.conduct import Study
 
+    workers = _workers(options)
     study = Study.open(Path(options["resume"]), url=options.get("storage"))
     with Display() as display:
-        workers = options.get("workers") or default_workers()
         return _conduct(study, display, workers, options.get("device", "auto"))
 
 
@@ -78,10 +85,10 @@ def _join(options: dict[str, Any]) -> int:
     from adversarium.study.conduct import Study
 
     require("name" in options, "--join wants the study's --name in the database")
-    folder = Path(options.get("out") or f"studies/{options['name']}")
+    workers = _workers(options)
+    folder = Path(options.get("out") or Path("studies") / options["name"])
     study = Study.join(folder, url=options["join"], name=options["name"])
     with Display() as display:
-        workers = options.get("workers") or default_workers()
         return _conduct(study, display, workers, options.get("device", "auto"))
 
 
@@ -91,6 +98,12 @@ def _report(options: dict[str, Any]) -> int:
     study = Study.open(Path(options["report"]), url=options.get("storage"))
     page = study.report()
     return _told(study, page)
+
+
+def _workers(options: dict[str, Any]) -> int:
+    count: int = options.pop("workers", default_workers())
+    require(count >= 1, f"workers is {count}: wanted at least 1")
+    return count
 
 
 def _work(options: dict[str, Any]) -> int:
@@ -169,15 +182,18 @@ def _values(options: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked for, from a file and the command line, which wins."""
     file = options.pop("config", None)
     values: dict[str, Any] = read_config(Path(file)) if file else {}
-    known = {"data", "seeds", "budget", "methods", "search", "options", *_LISTS, *_OF_THE_PLAN}
+    known = {"data", "seeds", "budget", *_TABLES, *_LISTS, *_OF_THE_PLAN}
     for name in values:
         require(name in known, f"{file}: a study has no {name!r}{nearest(name, known)}")
+    for name in _TABLES:
+        table = values.get(name, {})
+        require(isinstance(table, dict), f"{file}: {name} is {table!r}: wanted a table")
     methods = dict(values.get("methods", {}))
     for text in options.pop("method", []):
         name, each = _method(text)
         require(name not in methods, f"two methods are called {name!r}")
         methods[name] = each
-    named = {name: split(options.pop(name)) for name in _LISTS if name in options}
+    named = {name: options.pop(name) for name in _LISTS if name in options}
     search = {}
     for text in options.pop("search", []):
         option, equals, where = text.partition("=")
@@ -189,7 +205,7 @@ def _values(options: dict[str, Any]) -> dict[str, Any]:
         **named,
         **of_the_plan,
         "methods": methods,
-        "search": {**values.get("search", {}), **search},
+        "search": search or values.get("search", {}),
         "options": {**values.get("options", {}), **options},
     }
 

@@ -1,12 +1,13 @@
 """What a person sees while a study runs: a row for each method, a cell for each run, and when it will be done."""
 
+import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,26 +16,31 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from adversarium.data import Source
     from adversarium.study.conduct import Study
     from adversarium.study.jobs import JobState
-    from adversarium.study.outlook import Prospect
-    from adversarium.study.plan import Plan
+    from adversarium.study.outlook import Outlook
     from adversarium.study.progress import Progress
 
 SECONDS_BETWEEN_LINES = 15.0
 
-_DONE, _FAILED, _RUNNING, _WAITING = "■", "×", "◧", "·"
+_DONE, _FAILED, _RUNNING, _WAITING, _TRIED = "■", "×", "◧", "·", "▪"
+_PLAIN = str.maketrans({_DONE: "#", _FAILED: "x", _RUNNING: ">", _WAITING: ".", _TRIED: "+"})
 
 
 class Display:
-    """Shows a study: in a terminal a table that moves, elsewhere a line now and then."""
+    """Shows a study: in a terminal a table that moves, elsewhere a line now and then.
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, markup=False)
+    Args:
+        console: where to (default: standard error).
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=sys.stderr, highlight=False, markup=False)
+        self._plain = not self._console.encoding.startswith("utf")
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._study: Study | None = None
-        self._last_line = 0.0
+        self._last_line, self._last_text = -math.inf, ""
+        self._failed: dict[str, bool] = {}
 
     def __enter__(self) -> "Display":
         return self
@@ -57,25 +63,22 @@ class Display:
             self._live.start()
             self._live.update(Text(f"trying a few steps of {method}", "dim"), refresh=True)
 
-    def outlook(
-        self, plan: "Plan", source: "Source", prospects: Sequence["Prospect"], workers: int, folder: Path
-    ) -> None:
-        """Say what will be done, and how long it will take."""
+    def outlook(self, study: "Study", data: str, outlook: "Outlook") -> None:
+        """Say what will be done, and about how long it will take."""
         self._live.stop()
+        plan = study.plan
         runs = len(plan.methods) * len(plan.seeds)
-        # runs that are trained stacked take about as long as one of them
-        seconds = sum(each.seconds * len(plan.seeds) / each.together for each in prospects)
-        seconds += sum(each.seconds * plan.trials for each in prospects if plan.trials)
-        stacked = [each for each in prospects if each.together > 1]
         trials = f" after {plan.trials} trials of each" if plan.trials else ""
         self.tell(
-            f"{len(plan.methods)} methods on {source.name}, {len(plan.seeds)} seeds, {plan.budget} each{trials}: "
-            f"{runs} runs, ranked by {plan.protocol}; folder {folder}"
+            f"{_count(len(plan.methods), 'method')} on {data}, {_count(len(plan.seeds), 'seed')}, {plan.budget} each"
+            f"{trials}: {_count(runs, 'run')}, ranked by {plan.protocol}; folder {study.folder}"
         )
+        stacked = [each for each in outlook.prospects if each.together > 1]
         if stacked:
-            self.tell(f"runs are trained together: {stacked[0].together} seeds of {len(stacked)} methods")
-        busy = min(workers, sum(-(-len(plan.seeds) // each.together) for each in prospects))
-        self.tell(f"about {clock(seconds / busy)} with {busy} worker{'s' * (busy > 1)}")
+            self.tell(
+                f"runs are trained together: {stacked[0].together} seeds at once of {_count(len(stacked), 'method')}"
+            )
+        self.tell(f"about {clock(outlook.seconds)} with {_count(outlook.workers, 'worker')}")
 
     @contextmanager
     def running(self, study: "Study") -> Iterator[None]:
@@ -99,32 +102,59 @@ class Display:
         )
         if self._console.is_terminal:
             bar = ProgressBar(total=1.0, completed=progress.share, width=max(10, self._console.width - 2))
-            states = self._study.jobs.standings()
+            states = self._study.jobs.standings(results=False)
             self._live.update(Group(self._table(states), bar, Text(text)), refresh=True)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or progress.done == progress.jobs:
             self._last_line = time.monotonic()
-            self.tell(text)
+            if text != self._last_text:
+                self.tell(text)
+            self._last_text = text
 
-    def _table(self, standings: Sequence["JobState"]) -> Table:
+    def _failures(self, states: Sequence["JobState"]) -> set[str]:
+        """Return the keys of jobs that failed: a result is long, and read once."""
+        assert self._study is not None
+        new = [each.job.key for each in states if each.state == "done" and each.job.key not in self._failed]
+        if new:
+            self._failed |= {key: bool(found.get("why")) for key, found in self._study.jobs.results(new).items()}
+        return {key for key, failed in self._failed.items() if failed}
+
+    def _table(self, states: Sequence["JobState"]) -> Table:
+        failed = self._failures(states)
+        rows: dict[str, list[tuple[str, str]]] = {}
+        for each in states:
+            rows.setdefault(each.job.payload["method"], []).append(_cell(each, each.job.key in failed))
+        width = min(max(map(len, rows), default=0), max(10, self._console.width // 3))
         table = Table.grid(padding=(0, 1))
-        rows: dict[str, Text] = {}
-        for each in standings:
-            cells = rows.setdefault(each.job.payload["method"], Text(overflow="ellipsis", no_wrap=True))
-            cells.append(*_cell(each))
+        table.add_column(width=width, no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True)
+        room = self._console.width - width - 1
         for method, cells in rows.items():
-            table.add_row(Text(method), cells)
+            table.add_row(Text(method, overflow="ellipsis", no_wrap=True), self._row(cells, room))
         return table
 
+    def _row(self, cells: Sequence[tuple[str, str]], room: int) -> Text:
+        """Return a cell for each job, or where there is no room how many there are of each kind."""
+        if len(cells) > room:
+            counts = Counter(cells)
+            cells = [(f"{mark}{count} ", style) for (mark, style), count in counts.items()]
+        text = Text(no_wrap=True, overflow="ellipsis")
+        for mark, style in cells:
+            text.append(mark.translate(_PLAIN) if self._plain else mark, style)
+        return text
 
-def _cell(standing: "JobState") -> tuple[str, str]:
-    if standing.state == "waiting":
+
+def _cell(state: "JobState", failed: bool) -> tuple[str, str]:
+    if state.state == "waiting":
         return _WAITING, "dim"
-    if standing.state == "running":
+    if state.state == "running":
         return _RUNNING, "yellow"
-    result: Any = standing.result or {}
-    if standing.job.payload["kind"] == "trial":
-        return "▪", "cyan"
-    return (_DONE, "green") if result.get("value") is not None else (_FAILED, "bold red")
+    if state.job.payload["kind"] == "trial":
+        return _TRIED, "cyan"
+    return (_FAILED, "bold red") if failed else (_DONE, "green")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def clock(seconds: float) -> str:

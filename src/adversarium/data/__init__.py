@@ -11,7 +11,7 @@ from adversarium.data.noise import InstanceNoise, NoisyCritic, instance_noise, n
 from adversarium.data.source import ArraySource, Codec, Density, Source
 from adversarium.data.split import default_share, splits
 from adversarium.data.stream import Batch, Stream, open_stream
-from adversarium.data.toys import grid, ring
+from adversarium.data.toys import gaussians8, gaussians25, grid, ring, swiss_roll
 from adversarium.errors import InputError, nearest, require
 
 __all__ = [
@@ -40,6 +40,9 @@ DATASETS: dict[str, Callable[[], Source]] = {
     "mnist": mnist,
     "ring": ring,
     "grid": grid,
+    "gaussians8": gaussians8,
+    "gaussians25": gaussians25,
+    "swiss_roll": swiss_roll,
 }
 """The builtin data sets; none is downloaded."""
 

@@ -101,8 +101,8 @@ class Density(Protocol):
     Attributes:
         name: how the user names it.
         codec: how its samples become network inputs.
-        modes: float64 ``[K, D]``, the centres.
-        std: the standard deviation of every mode.
+        modes: float64 ``[K, D]``, the centres, or ``None`` of a density that has no modes.
+        std: the standard deviation of every mode; where there are none, of the noise about its curve.
     """
 
     # read-only, so that a frozen dataclass is one
@@ -117,7 +117,7 @@ class Density(Protocol):
         ...
 
     @property
-    def modes(self) -> Tensor:
+    def modes(self) -> Tensor | None:
         """See above."""
         ...
 

@@ -78,7 +78,7 @@ def probe(
         rng: for points between data and fakes; on any device.
         features: encoded samples to rows ``[N, D]`` in which distances mean something. ``None``: the numbers
             themselves.
-        density: the data's distribution, where it is known, for its modes.
+        density: the data's distribution, where it is known, for its modes, where it has any.
 
     Raises:
         InputError: fewer than 2 real samples or codes.
@@ -88,8 +88,8 @@ def probe(
         fake = generator(codes).detach()
         see = features or _flat
         found = {**_samples(see(real), see(fake)), **_edges(real, fake)}
-        if density is not None:
-            found |= _modes(fake, density)
+        if density is not None and density.modes is not None:
+            found |= _modes(fake, density, density.modes.to(fake.device, torch.float64))
         found |= _critic(critic, loss, real, held_out, fake, rng, spread=found.pop("spread"))
     names = list(found)
     values = torch.stack([found[name].detach().to(real.device, torch.float64) for name in names])
@@ -288,8 +288,7 @@ def _edges(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     return {name: (images.abs() >= _EDGE).double().mean() for name, images in (("edge", fake), ("edge_real", real))}
 
 
-def _modes(fake: Tensor, density: Density) -> dict[str, Tensor]:
-    modes = density.modes.to(fake.device, torch.float64)
+def _modes(fake: Tensor, density: Density, modes: Tensor) -> dict[str, Tensor]:
     nearest, which = torch.cdist(density.codec.decode(fake).double(), modes).min(dim=1)
     radius = 3 * density.std
     if len(modes) > 1:

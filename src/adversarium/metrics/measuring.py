@@ -18,6 +18,7 @@ from adversarium.features.chunks import Samples
 from adversarium.metrics.metric import MetricWarning, Sets
 from adversarium.metrics.protocols import Protocol, Split, seed_of
 from adversarium.metrics.references import CHUNK, Order, Piece, References, plan
+from adversarium.metrics.table import without_modes
 
 Draw = Callable[[int, int], Samples]
 """``draw(n, seed)`` returns ``n`` generated samples as they are stored; more of one seed begin with the same ones."""
@@ -255,7 +256,11 @@ def _check_samples(protocol: Protocol, references: References) -> None:
             f"{name}: the {protocol.split} split has {size} samples, and {value} needs at least {metric.least}"
         )
     if metric.reads == "density":
-        require(density is not None, f"{name}: {value} needs data whose density is known (ring, grid)")
+        if density is None:
+            raise InputError(
+                f"{name}: {value} needs data whose density is known (ring, grid, gaussians8, gaussians25)"
+            )
+        require(density.modes is not None, f"{name}: {density.name} has no modes to count; {without_modes()}")
         require(protocol.features == "raw", f"{name}: {value} looks at the samples themselves; take raw features")
     if metric.reads == "held_out":
         require(density is None, f"{name}: a density is drawn from anew in each batch, there is nothing to memorise")

@@ -14,7 +14,7 @@ Better = Literal["lower", "higher"] | float
 
 Reads = Literal["rows", "probabilities", "held_out", "density"]
 """What a metric compares: feature rows; class probabilities; rows of data that were and were not trained on; samples
-and a known density."""
+with the modes of a known density."""
 
 
 class MetricWarning(UserWarning):

@@ -39,6 +39,8 @@ def _memorisation(sets: Sets) -> Memorisation:
 def _modes(sets: Sets) -> _Modes:
     if sets.density is None:
         raise InputError("density is missing: wanted the distribution whose modes are counted")
+    if sets.density.modes is None:
+        raise InputError(f"{sets.density.name} has no modes to count; {without_modes()}")
     found = mode_scores(sets.fake, sets.density.modes, sets.density.std)
     measured = found.std_ratio[found.counts > 1]  # it is NaN of the other modes, and the mean of none is NaN too
     width = measured.mean() if len(measured) else torch.full_like(found.reverse_kl, torch.nan)
@@ -160,3 +162,10 @@ METRICS: dict[str, Metric] = {
     ),
 }
 """The metrics by name. A protocol's name begins with one: ``fd10k_lenet_test``."""
+
+
+def without_modes() -> str:
+    """Return which metrics compare samples alone, and so do where there are no modes."""
+    return (
+        f"take one that compares samples: {', '.join(name for name, each in METRICS.items() if each.reads == 'rows')}"
+    )

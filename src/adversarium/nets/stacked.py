@@ -82,11 +82,8 @@ def _check(network: nn.Module, first: nn.Module) -> None:
 def _layers(network: nn.Module, indices: dict[str, int], prefix: str = "") -> list[Layer] | None:
     """Return a sequence's layers for stacked parameters, or ``None`` where one of them is not known."""
     if type(network) is nn.Sequential:
-        inner = [
-            _layers(module, indices, f"{prefix}{name}.")
-            for name, module in network._modules.items()
-            if module is not None
-        ]  # an activation may be there twice
+        named = network._modules.items()  # not named_children, which shows an activation that is there twice once
+        inner = [_layers(module, indices, f"{prefix}{name}.") for name, module in named if module is not None]
         return None if None in inner else [layer for some in inner if some is not None for layer in some]
     if type(network) is nn.Linear:
         return [partial(_linear, indices[f"{prefix}weight"], indices.get(f"{prefix}bias"))]
@@ -103,10 +100,10 @@ def _layers(network: nn.Module, indices: dict[str, int], prefix: str = "") -> li
 
 def _linear(weight: int, bias: int | None, weights: Sequence[Tensor], x: Tensor) -> Tensor:
     if x.ndim != 3:  # a batched product has one axis of rows
-        return _linear(weight, bias, weights, x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
-    if bias is None:
-        return torch.bmm(x, weights[weight].mT)
-    return torch.baddbmm(weights[bias].unsqueeze(1), x, weights[weight].mT)
+        found: Tensor = _linear(weight, bias, weights, x.flatten(1, -2)).unflatten(1, x.shape[1:-1])
+        return found
+    transposed: Tensor = weights[weight].mT
+    return torch.bmm(x, transposed) if bias is None else torch.baddbmm(weights[bias].unsqueeze(1), x, transposed)
 
 
 def _vmapped(network: nn.Module, names: Sequence[str]) -> Layer:

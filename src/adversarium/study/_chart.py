@@ -48,8 +48,8 @@ class Scale:
         from matplotlib.ticker import MaxNLocator
 
         if not self.log:
-            found = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
-            return [float(tick) for tick in found if self.low <= tick <= self.high]
+            round_numbers = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(self.low, self.high)
+            return [float(tick) for tick in round_numbers if self.low <= tick <= self.high]
         exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         for factors in ((1, 2, 5), (1, 3), (1,)):
             found = [f * 10.0**e for e in exponents for f in factors if self.low <= f * 10.0**e <= self.high]

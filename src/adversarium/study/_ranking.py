@@ -97,8 +97,8 @@ def _row(each: Standing, comparison: Comparison, strip: _Strip, look: Look, seed
         else:
             told = f"seed {seed}: {number(value)}"
             shapes += mark(look.mark, strip.at(value), height, title=told, extra='class="run"')
-    x = f"{100 * strip.at(each.median):.2f}%"
-    shapes += f'<line x1="{x}" x2="{x}" y1="22%" y2="78%" stroke="currentColor" stroke-width="3"/>'
+    middle = f"{100 * strip.at(each.median):.2f}%"
+    shapes += f'<line x1="{middle}" x2="{middle}" y1="22%" y2="78%" stroke="currentColor" stroke-width="3"/>'
     label = (
         f"{each.method}: median {number(each.median)}, interval {interval(each.interval)}, "
         f"runs {', '.join(map(number, each.values))}"

@@ -267,7 +267,6 @@ class _Points:
 def within(points: npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.bool_]:
     """Return which points ``[N, D]`` a window shows."""
     first = points[:, : len(window.low)]
-    inside: npt.NDArray[np.bool_] = (
-        (first >= window.low[: first.shape[1]]) & (first <= window.high[: first.shape[1]])
-    ).all(1)
+    low, high = np.array(window.low), np.array(window.high)
+    inside: npt.NDArray[np.bool_] = np.all((first >= low) & (first <= high), axis=1)
     return inside

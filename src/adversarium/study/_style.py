@@ -24,20 +24,24 @@ thead th { color: var(--soft); font-weight: 500; border-top: 0; vertical-align: 
 tbody th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; } .scroll td { white-space: nowrap; }
 .scroll td.wide { white-space: normal; min-width: 14rem; max-width: 30rem; overflow-wrap: anywhere; }
-.method { display: inline-flex; align-items: baseline; gap: .4rem; width: max-content; max-width: min(15rem, 100%); }
-th .method, td .method { max-width: 13rem; overflow-wrap: anywhere; }
+.method { display: inline-flex; align-items: baseline; gap: .4rem; width: max-content; max-width: 15rem; }
+.method span { min-width: 0; overflow-wrap: anywhere; } h4 .method, .name .method { max-width: 100%; }
+summary .method { display: inline; } summary .chip { margin-right: .4rem; }
+th .method, td .method { max-width: 13rem; overflow-wrap: anywhere; white-space: normal; }
 .chip { display: inline-block; flex: none; width: 1.6rem; height: .75rem; }
 .chip .stroke { stroke: var(--c); stroke-width: 2; } .chip .fill, .mark .fill { fill: var(--c); }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; margin: .6rem 0; padding: 0; list-style: none;
-  font-size: .9rem; } .legend li { margin: 0; }
+  font-size: .9rem; } .legend li { margin: 0; min-width: 0; }
 .mark { overflow: visible; width: 1px; height: 1px; }
 .mark .run { fill: var(--c); fill-opacity: .72; stroke: var(--card); stroke-width: 1; }
 .mark .failed { stroke: var(--severe); stroke-width: 2; fill: none; }
 .mark .middle { stroke: var(--ink); stroke-width: 3; }
 .ranking { list-style: none; padding: 0; margin: .8rem 0 0; }
-.ranking li { display: grid; grid-template: "name strip number bars" auto / 12.5rem 1fr 12rem auto; gap: 0 .9rem;
+.ranking li { display: grid; grid-template: "name strip number bars" auto / 12.5rem minmax(0, 1fr) 12rem auto;
+  gap: 0 .9rem;
   align-items: center; margin: 0; }
-.ranking .name { grid-area: name; } .ranking .strip { grid-area: strip; } .ranking .number { grid-area: number; }
+.ranking .name { grid-area: name; min-width: 0; }
+.ranking .strip { grid-area: strip; } .ranking .number { grid-area: number; }
 .ranking .bars { grid-area: bars; align-self: stretch; display: flex; gap: .3rem; }
 .ranking .number { font-size: .85rem; line-height: 1.25; padding: .5rem 0; font-variant-numeric: tabular-nums; }
 .ranking .number b { font-size: 1.05rem; } .ranking .number span { color: var(--soft); white-space: nowrap; }
@@ -72,7 +76,7 @@ figure { margin: 0; min-width: 0; } .chart .plot { position: relative; margin: .
 .chart .other { stroke: var(--soft); stroke-width: 1; opacity: .3; }
 .chart .dot { stroke: var(--c); stroke-width: 6; }
 .sheet { display: grid; grid-template-columns: 12.5rem minmax(0, 1fr); gap: .5rem .9rem; align-items: center;
-  margin: .8rem 0; max-width: 60rem; } .sheet > div { min-width: 0; }
+  margin: .8rem 0; max-width: 60rem; } details .sheet { max-width: 38rem; } .sheet > div { min-width: 0; }
 .sheet img { width: 100%; display: block; image-rendering: pixelated; border-radius: .2rem; }
 .scatter svg { background: var(--paper); border: 1px solid var(--line); border-radius: .4rem; }
 .scatter path { fill: none; stroke-linecap: round; vector-effect: non-scaling-stroke; }
@@ -92,14 +96,16 @@ figure { margin: 0; min-width: 0; } .chart .plot { position: relative; margin: .
 .cells .broke { --heat: #c62f2f; } .cells .self { background: var(--code); border-color: var(--code); }
 .spent { display: inline-block; width: 4.5rem; } .time { display: inline-block; min-width: 4.5rem; }
 .bar { display: block; height: .55rem; background: var(--c, var(--soft)); border-radius: .1rem; opacity: .75; }
-.figure { overflow-x: auto; } .figure svg { max-width: 38rem; min-width: 24rem; margin: .5rem auto; }
+.figure { overflow-x: auto; } .figure svg { max-width: 38rem; min-width: 30rem; margin: .5rem auto; }
 details { margin: .7rem 0; } details > * { margin-top: .5rem; }
 footer { margin: 1.5rem 0; }
 @media (max-width: 44rem) {
   body { padding: .6rem; } section { padding: .8rem; }
-  .ranking li { grid-template: "name number bars" auto "strip strip bars" auto / 1fr auto auto; gap: 0 .6rem;
+  .ranking li { grid-template: "name number bars" auto "strip strip bars" auto / minmax(40%, 1fr) auto auto;
+    gap: 0 .6rem;
     border-top: 1px solid var(--line); padding-top: .3rem; }
   .ranking li.ticks-row { border: 0; } .ranking .number { text-align: right; padding: 0; }
+  .ranking .number span { white-space: normal; }
   .strip { min-height: 2.6rem; } .sheet { grid-template-columns: minmax(0, 1fr); gap: .2rem; }
   .sheet img, .sheet .none { margin-bottom: .5rem; } .chart .plot { margin-left: 3rem; }
   .scroll table { font-size: .85rem; } th .method, td .method { max-width: 9rem; }

@@ -2,9 +2,10 @@
 
 import json
 import os
+import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ from adversarium.files import atomic_write
 from adversarium.metrics.protocols import Protocol
 from adversarium.study.compare import Comparison, compare
 from adversarium.study.jobs import Jobs
-from adversarium.study.outlook import Prospect
+from adversarium.study.outlook import Outlook, jobs_of
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
 from adversarium.study.report import write_report
-from adversarium.study.run import Performer, jobs_of
+from adversarium.study.run import Performer, trial_key
+from adversarium.study.search import Search
 
 STORAGE = "ADVERSARIUM_STORAGE"
 """The environment variable that tells workers a database's address, which may hold a password."""
@@ -37,15 +39,17 @@ class Study:
     """
 
     def __init__(self, folder: Path, plan: Plan, url: str, name: str) -> None:
-        self.folder, self.plan, self.url, self.name = folder, plan, url, name
+        self.folder, self.plan, self.name = folder, plan, name
         self.jobs = Jobs(url, name)
+        # for Optuna too, which would take another driver
+        self.url = re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url)
 
     @classmethod
     def begin(
         cls,
         folder: Path,
         plan: Plan,
-        prospects: Sequence[Prospect],
+        outlook: Outlook,
         *,
         url: str | None = None,
         name: str | None = None,
@@ -55,7 +59,7 @@ class Study:
         Args:
             folder: its own.
             plan: what it compares.
-            prospects: what is known of its methods.
+            outlook: what is known of its methods.
             url: a database that several machines reach (default: a file in the folder).
             name: its name there (default: the folder's).
 
@@ -63,16 +67,26 @@ class Study:
             InputError: the folder holds something else, or a study of another plan; the database cannot be used.
         """
         refuse_other(folder, plan)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"--out {folder}: cannot be made ({error.strerror})") from None
         name = name or folder.resolve().name
-        study = cls(folder, plan, url or _own_database(folder), name)
-        together = {each.method: each.together for each in prospects}
-        seconds = {each.method: each.seconds for each in prospects}
-        study.jobs.begin(plan.as_dict(), jobs_of(plan, together, seconds))
-        _write_json(folder / "study.json", {"name": name, "own_database": url is None, "plan": plan.as_dict()})
+        made = [each for each in (folder, *folder.absolute().parents) if not each.exists()]
+        try:
+            if url is None:
+                folder.mkdir(parents=True, exist_ok=True)
+            study = cls(folder, plan, url or _own_database(folder), name)
+            if plan.trials:
+                for method in plan.methods:  # before workers are, who would all make them at once
+                    if method.search:
+                        Search(study.url, name, plan, method)
+            study.jobs.begin(plan.as_dict(), jobs_of(plan, outlook.prospects))
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_json(folder / "study.json", {"name": name, "own_database": url is None, "plan": plan.as_dict()})
+        except BaseException as error:
+            for each in made:
+                if each.is_dir() and not any(each.iterdir()):
+                    each.rmdir()
+            if isinstance(error, OSError):
+                raise InputError(f"--out {folder}: cannot be made ({error.strerror or error})") from None
+            raise
         return study
 
     @classmethod
@@ -87,7 +101,9 @@ class Study:
             url = _own_database(folder) if values["own_database"] else os.environ.get(STORAGE)
         require(url is not None, f"{folder}: its database is not in it: add --storage URL")
         assert url is not None
-        return cls(folder, Plan.from_dict(values["plan"]), url, values["name"])
+        study = cls(folder, Plan.from_dict(values["plan"]), url, values["name"])
+        require(study.jobs.plan() is not None, f"{study.jobs.url}: holds no study {study.name!r}: its runs are lost")
+        return study
 
     @classmethod
     def join(cls, folder: Path, *, url: str, name: str) -> "Study":
@@ -101,8 +117,11 @@ class Study:
         assert found is not None
         plan = Plan.from_dict(found)
         refuse_other(folder, plan)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "study.json", {"name": name, "own_database": False, "plan": plan.as_dict()})
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_json(folder / "study.json", {"name": name, "own_database": False, "plan": plan.as_dict()})
+        except OSError as error:
+            raise InputError(f"--out {folder}: cannot be made ({error.strerror or error})") from None
         return cls(folder, plan, url, name)
 
     def performer(self, *, device: str = "auto") -> Performer:
@@ -115,16 +134,14 @@ class Study:
         return f"adversarium study --resume {shlex.quote(str(self.folder))}"
 
     def command(self, *, device: str = "auto") -> list[str]:
-        """Return the command of a worker; it finds the address of a shared database in the variable :data:`STORAGE`."""
+        """Return the command of a worker, who finds the address of a shared database in :data:`STORAGE`."""
         return [sys.executable, "-m", "adversarium", "study", "--work", str(self.folder), "--device", device]
 
     def trials(self, method: str) -> list[Mapping[str, Any]]:
-        """Return the results of a method's trials so far."""
-        return [
-            each.result
-            for each in self.jobs.standings()
-            if each.result is not None and each.job.payload["kind"] == "trial" and each.job.payload["method"] == method
-        ]
+        """Return the results of a method's trials so far, in their order."""
+        keys = [trial_key(method, number) for number in range(self.plan.trials)]
+        found = self.jobs.results(keys)
+        return [found[key] for key in keys if key in found]
 
     def records(self) -> list[Record]:
         """Return the runs that have ended, by method in the plan's order, then by seed."""
@@ -172,6 +189,8 @@ def refuse_other(folder: Path, plan: Plan) -> None:
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not (folder / "study.json").is_file():
+        if all(each.name.startswith("study.db") for each in folder.iterdir()):
+            return  # of a study that was killed before its first run
         raise InputError(f"--out {folder}: holds something that is no study; wanted a new or empty folder")
     theirs, ours = Plan.from_dict(_read(folder)["plan"]).as_dict(), plan.as_dict()
     odd = [name for name in ours if ours[name] != theirs[name]]

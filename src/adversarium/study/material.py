@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from adversarium.data import ArraySource, Codec, Density, Source, open_data, splits
+from adversarium.errors import InputError
 from adversarium.metrics.measuring import Measuring
+from adversarium.metrics.protocols import Protocol
 from adversarium.metrics.references import References
 from adversarium.study.plan import Plan
 
@@ -32,7 +34,7 @@ class Redrawn:
         return self.density.codec
 
     @property
-    def modes(self) -> Tensor:
+    def modes(self) -> Tensor | None:
         """The density's."""
         return self.density.modes
 
@@ -67,6 +69,11 @@ class Material:
     measuring: Measuring
     others: Measuring | None
 
+    @property
+    def protocol(self) -> str:
+        """What is measured, by its name: for trials of fewer samples, where there are fewer."""
+        return self.measuring.protocols[0].name
+
     @classmethod
     def of_runs(cls, plan: Plan, source: Source, device: str = "cpu") -> "Material":
         """Return that of a study's runs: tested on data that neither they nor a search saw.
@@ -87,15 +94,22 @@ class Material:
             return cls._of(plan, Redrawn(source), 0.0, device)
         train, _ = splits(source, plan.hold_out)
         assert isinstance(train, ArraySource)
-        return cls._of(plan, dataclasses.replace(train, test=None), plan.validation_share, device)
+        try:
+            return cls._of(plan, dataclasses.replace(train, test=None), plan.validation_share, device)
+        except InputError as error:
+            share = f"{plan.validation_share:g} of the training data"
+            raise InputError(f"to judge trials by ({share}): {error}") from error
 
     @classmethod
     def _of(cls, plan: Plan, source: Source, hold_out: float, device: str) -> "Material":
         references = References(*splits(source, hold_out))
+        protocol, size = Protocol.parse(plan.protocol), references.size("test")
+        if size is not None:  # a validation split may be smaller than the test split that the protocol is made for
+            protocol = dataclasses.replace(protocol, samples=max(protocol.metric.least, min(protocol.samples, size)))
         return cls(
             source,
             hold_out,
-            Measuring([plan.protocol], references, repeats=1, device=device),
+            Measuring([protocol], references, repeats=1, device=device),
             Measuring(plan.others, references, repeats=1, device=device) if plan.others else None,
         )
 

@@ -14,6 +14,9 @@ from adversarium.study.plan import FIXED, Method
 OF_THE_DATA = ("size",)
 """Options that all methods of a study share."""
 
+LONGEST = 120
+"""Bytes in the name of a method's folder."""
+
 
 def of_presets(names: Iterable[str]) -> list[Method]:
     """Return a method for each preset.
@@ -52,8 +55,12 @@ def check_methods(methods: Sequence[Method], shared: Mapping[str, Any]) -> None:
     require(len(methods) >= 1, "a study compares methods: add --presets gan,wgan-gp, say")
     folders: dict[str, str] = {}
     for method in methods:
-        require(bool(method.name.strip()), "a method's name is empty")
-        folder = folder_name(method.name)
+        name = method.name
+        require(bool(name.strip()), "a method's name is empty")
+        require(name.isprintable(), f"method {name!r}: wanted a name that can be printed, in one line")
+        folder = folder_name(name)
+        fits = len(folder.encode()) <= LONGEST
+        require(fits, f"method {name!r}: wanted a name of at most {LONGEST} characters (--method 'NAME: ...')")
         if folder in folders:
             raise InputError(
                 f"two methods are called {method.name!r}"
@@ -95,10 +102,10 @@ def parsed(names: str) -> list[str]:
     return parts
 
 
-def config_of(method: Method, shared: Mapping[str, Any], **more: Any) -> TrainConfig:
-    """Return the configuration of a run of a method.
+def config_of(method: Method, more: Mapping[str, Any]) -> TrainConfig:
+    """Return the configuration of a run of a method, with more options, none of which the method sets.
 
     Raises:
         InputError: values that no run could use.
     """
-    return TrainConfig(**{**shared, **method.options, **more})
+    return TrainConfig(**{**method.options, **more})

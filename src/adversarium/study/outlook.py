@@ -1,28 +1,45 @@
 """Before hours are spent: whether each method can run on the data at all, and how long it will take."""
 
+import heapq
 import math
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from adversarium.data import Source
 from adversarium.errors import InputError, lookup, require
 from adversarium.games import GAMES
 from adversarium.metrics.cost import estimate_cost
 from adversarium.spec import make
+from adversarium.study.jobs import Job
 from adversarium.study.material import Material
 from adversarium.study.methods import check_methods
-from adversarium.study.plan import Method, Plan
-from adversarium.study.run import SEED_OF_TRIALS, gradients_of, run_config
-from adversarium.study.search import PRUNERS, SAMPLERS, dimensions, import_optuna
+from adversarium.study.plan import SEED_OF_TRIALS, Method, Plan, check_plan
+from adversarium.study.pool import cores_here
+from adversarium.study.run import gradients_of, run_config, trial_key
+from adversarium.study.search import PRUNERS, SAMPLERS, dimensions, import_optuna, options_of
 from adversarium.train.build import build
 from adversarium.train.evaluator import drawing
 from adversarium.train.resolve import conditions_for, known, resolve
-from adversarium.train.stacked import stackable
+from adversarium.train.stacked import StackedTraining, stackable
+from adversarium.train.training import Training
+from adversarium.train.watch import Watch
 
 TIMED_STEPS = 3
-"""Steps of each method that are taken to see that they can be, and how long they last."""
+"""Steps of each method that are taken at least, to see that they can be, and how long they last."""
+
+MOST_TOGETHER = 64
+"""So many runs are trained stacked at most."""
+
+_TIMED_SECONDS, _MOST_STEPS = 0.5, 32
+_RUN_SECONDS = 0.3  # of folders, checkpoints and a record, for each run
+_REPORT_SECONDS = 5.0
+_MOST_START_SECONDS = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +49,8 @@ class Prospect:
     Attributes:
         method: its name.
         steps: of the generator in a run; ``None`` of a budget in seconds.
-        seconds: about how long a run takes with all measurements, on one worker.
+        seconds: about how long as many runs as are trained together take, with all measurements, on one worker.
+        trial_seconds: about how long a trial takes.
         together: how many runs of it are trained stacked.
         alone: why they are not, where they are not.
     """
@@ -40,94 +58,258 @@ class Prospect:
     method: str
     steps: int | None
     seconds: float
+    trial_seconds: float
     together: int
     alone: str
 
 
-def prospects(
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """What is known of a study before it begins.
+
+    Attributes:
+        prospects: of its methods, in the plan's order.
+        seconds: about how long it takes with that many workers, from their start to its report.
+        workers: how many there are work for.
+    """
+
+    prospects: tuple[Prospect, ...]
+    seconds: float
+    workers: int
+
+
+def outlook(
     plan: Plan,
     source: Source,
     *,
     workers: int,
     device: str = "auto",
     on_method: Callable[[str], None] = lambda name: None,
-) -> list[Prospect]:
-    """Return what is known of each method of a plan, after a few steps of each.
+) -> Outlook:
+    """Return what is known of a plan's methods after a few steps of each, and how long it will all take.
 
     Raises:
         InputError: a plan that cannot be carried out: methods, seeds, protocols, searches or a budget that do not fit;
             the message names the method.
     """
+    require(workers >= 1, f"workers is {workers}: wanted at least 1")
+    starting, began = min(time.process_time(), _MOST_START_SECONDS), time.perf_counter()  # as each worker will
     check_methods(plan.methods, plan.options)
-    require(len(plan.seeds) >= 1, "a study wants seeds: at least one")
-    require(len(set(plan.seeds)) == len(plan.seeds), f"seeds are {list(plan.seeds)}: wanted different ones")
-    fits = all(0 <= seed < SEED_OF_TRIALS for seed in plan.seeds)
-    require(fits, f"seeds are {list(plan.seeds)}: wanted whole numbers from 0 to 2^31 - 1")
-    require(plan.measurements >= 1, f"measurements is {plan.measurements}: wanted at least 1")
-    require(0 < plan.level < 1, f"level is {plan.level:g}: wanted a number between 0 and 1")
-    if plan.trials:
-        import_optuna()
-        lookup("sampler", plan.sampler, SAMPLERS)
-        lookup("pruner", plan.pruner, PRUNERS)
-        for method in plan.methods:
-            dimensions(method)
-        Material.of_trials(plan, source)
+    check_plan(plan)
+    trials = _searched(plan, source) if plan.trials else None
     material = Material.of_runs(plan, source)
+    starting += time.perf_counter() - began
     found = []
+    with _threads(max(1, cores_here() // workers)):
+        for method in plan.methods:
+            on_method(method.name)
+            try:
+                if trials is not None:
+                    _try_settings(plan, method, trials, device)
+                found.append(_prospect(plan, method, material, workers, device))
+            except InputError as error:
+                said = str(error)
+                named = said.startswith(f"method {method.name}:")
+                raise InputError(said if named else f"method {method.name}: {said}") from error
+    lots = _lots(jobs_of(plan, found))
+    busy = min(workers, len(lots))
+    seconds = starting + _makespan(lots, busy) * max(1.0, busy / cores_here()) + _REPORT_SECONDS
+    return Outlook(prospects=tuple(found), seconds=seconds, workers=busy)
+
+
+def _searched(plan: Plan, source: Source) -> Material:
+    """Return what trials are judged by, once it is clear that they can be made."""
+    import_optuna()
+    lookup("sampler", plan.sampler, SAMPLERS)
+    lookup("pruner", plan.pruner, PRUNERS)
     for method in plan.methods:
-        on_method(method.name)
-        try:
-            found.append(_prospect(plan, method, material, workers, device))
-        except InputError as error:
-            raise InputError(f"method {method.name}: {error}") from error
+        dimensions(method, plan.options)
+    return Material.of_trials(plan, source)
+
+
+def _try_settings(plan: Plan, method: Method, material: Material, device: str) -> None:
+    """Refuse a search that looks where no run of this method could be: at the ends of each dimension."""
+    for each in dimensions(method, plan.options):
+        for value in each.ends:
+            options = options_of({each.option: value})
+            try:
+                _built(plan, method, material, SEED_OF_TRIALS, device, options, whole=bool(each.choices))
+            except InputError as error:
+                raise InputError(f"search of {each.option} tries {value}: {error}") from error
+
+
+def _built(
+    plan: Plan,
+    method: Method,
+    material: Material,
+    seed: int,
+    device: str,
+    options: dict[str, object] | None = None,
+    whole: bool = True,
+) -> Training | None:
+    """Return a run at its first step; where the ``whole`` of it is not wanted its options are checked only."""
+    config = run_config(
+        plan, method, material, seed=seed, out=Path("study"), options={**(options or {}), "device": device}
+    )
+    conditions = conditions_for(config, material.source)
+    config = resolve(config, material.source.codec, None if conditions is None else conditions.condition)
+    return build(config, material.source) if whole else None
+
+
+def jobs_of(plan: Plan, prospects: Sequence[Prospect]) -> list[Job]:
+    """Return all that a study has to do: each method's trials, then the runs; the first seed of all methods first."""
+    found = []
+    for each, method in zip(prospects, plan.methods, strict=True):
+        # trials learn from those before: a worker holds one at a time
+        for number in range(plan.trials if method.search else 0):
+            found.append(
+                Job(
+                    key=trial_key(method.name, number),
+                    group=f"trial/{method.name}",
+                    payload={"kind": "trial", "method": method.name, "number": number},
+                    cost=each.trial_seconds,
+                )
+            )
+    for seed in plan.seeds:
+        for each, method in zip(prospects, plan.methods, strict=True):
+            found.append(
+                Job(
+                    key=f"run/{method.name}/{seed}",
+                    group=f"run/{method.name}",
+                    after=f"trial/{method.name}" if plan.trials and method.search else "",
+                    cost=each.seconds / each.together,
+                    together=each.together,
+                    payload={"kind": "run", "method": method.name, "seed": seed},
+                )
+            )
     return found
 
 
 def _prospect(plan: Plan, method: Method, material: Material, workers: int, device: str) -> Prospect:
-    source = material.source
-    config = run_config(
-        plan,
-        method,
-        source,
-        seed=plan.seeds[0],
-        hold_out=material.hold_out,
-        out=Path("study"),
-        options={"device": device},
-    )
-    conditions = conditions_for(config, source)
-    config = resolve(config, source.codec, None if conditions is None else conditions.condition)
-    training = build(config, source)
-    images = 0
-    try:
-        for _ in range(TIMED_STEPS):
-            started = time.perf_counter()
-            images = training.move(images)
-            training.step.measurements()
-            seconds = time.perf_counter() - started
-    except ArithmeticError:  # it diverges at once, which the study will tell
-        seconds = time.perf_counter() - started
-    each = images / TIMED_STEPS
+    training = _training(plan, method, material, plan.seeds[0], device)
+    config = training.config
+    rule = make(known(config.game), "game", GAMES)
+    images = rule.critic_evaluations * config.batch_size
+    seconds = _timed(training)
     if config.steps is not None:
         steps: int | None = config.steps
     else:
-        steps = None if config.kimg is None else math.ceil(config.kimg * 1000 / each)
-    measuring = estimate_cost(material.measuring, drawing(training.average.module, training.codec, training.feed)).draw
-    whole = plan.budget.amount if steps is None else steps * seconds
-    least = plan.measurements * seconds if steps is None else plan.measurements
-    if (plan.budget.amount if steps is None else steps) < least:
-        gradients = gradients_of(make(known(config.game), "game", GAMES))
-        one = {"seconds": seconds, "kimg": each / 1000, "gradients": gradients}[plan.budget.unit]
+        steps = None if config.kimg is None else math.ceil(config.kimg * 1000 / images)
+    taken = max(1, round(plan.budget.amount / seconds)) if steps is None else steps
+    if taken < plan.measurements:
+        one = {"seconds": seconds, "kimg": images / 1000, "gradients": gradients_of(rule)}[plan.budget.unit]
+        least = math.ceil(100 * one * plan.measurements) / 100
         raise InputError(
-            f"budget is {plan.budget}, which is {'less than' if whole < seconds else 'about'} "
-            f"{max(1, round(whole / seconds))} steps: too few for {plan.measurements} measurements; wanted at least "
-            f"{math.ceil(100 * one * plan.measurements) / 100:g} {plan.budget.unit}, or fewer --measurements"
+            f"budget is {plan.budget}, which is about {taken} step{'s' * (taken > 1)}: too few for "
+            f"{plan.measurements} measurements; wanted at least {least:g} {plan.budget.unit}, or --measurements "
+            f"{taken}"
         )
     alone = stackable(config) if plan.budget.unit != "seconds" else "a budget in seconds is of each run"
-    together = 1 if alone else max(1, math.ceil(len(plan.seeds) / max(1, workers // len(plan.methods))))
+    together = 1 if alone else _together(plan, workers)
+    draw = drawing(training.average.module, training.codec, training.feed)
+    measuring = plan.measurements * estimate_cost(material.measuring, draw).draw
+    others = 0.0 if material.others is None else estimate_cost(material.others, draw).draw
+    each = _RUN_SECONDS + measuring + others
+    if config.diagnose_every_steps:
+        began = time.perf_counter()
+        Watch(training).probe()
+        each += taken // config.diagnose_every_steps * (time.perf_counter() - began)
+    whole = plan.budget.amount if steps is None else steps * seconds
+    stacked = whole
+    if together > 1:
+        runs = [_training(plan, method, material, seed, device) for seed in plan.seeds[:together]]
+        stacked = taken * _timed_together(runs)
     return Prospect(
         method=method.name,
         steps=steps,
-        seconds=whole + plan.measurements * measuring,
+        seconds=stacked + together * each,
+        trial_seconds=whole + each,
         together=together,
         alone=alone,
     )
+
+
+def _training(plan: Plan, method: Method, material: Material, seed: int, device: str) -> Training:
+    training = _built(plan, method, material, seed, device)
+    assert training is not None
+    return training
+
+
+def _together(plan: Plan, workers: int) -> int:
+    """Return how many runs of a method one worker takes, so that all have work."""
+    share = max(1, workers // len(plan.methods))  # of the workers, for each method
+    return min(math.ceil(len(plan.seeds) / share), MOST_TOGETHER)
+
+
+def _timed(training: Training) -> float:
+    """Return how long a step takes: the mean of some, but for the first, which makes what the others use."""
+    images, marks = 0, [time.perf_counter()]
+    try:
+        for _ in _some_steps(marks):
+            images = training.move(images)
+            training.step.measurements()  # waits for a GPU
+            marks.append(time.perf_counter())
+    except ArithmeticError:  # it diverges at once, which the study will tell
+        marks.append(time.perf_counter())
+    return _mean(marks)
+
+
+def _timed_together(trainings: Sequence[Training]) -> float:
+    """Return how long a step of stacked runs takes."""
+    stack, images, marks = StackedTraining(trainings), 0, [time.perf_counter()]
+    for _ in _some_steps(marks):
+        if not stack.playing:
+            break
+        try:
+            images = stack.move(images)
+            for number in stack.playing:
+                trainings[number].step.measurements()
+        except ArithmeticError:
+            pass
+        marks.append(time.perf_counter())
+    return _mean(marks)
+
+
+def _some_steps(marks: Sequence[float]) -> Iterator[int]:
+    """Yield as long as more steps are to be timed."""
+    while len(marks) <= TIMED_STEPS or (len(marks) <= _MOST_STEPS and marks[-1] - marks[0] < _TIMED_SECONDS):
+        yield len(marks)
+
+
+def _mean(marks: Sequence[float]) -> float:
+    first = 1 if len(marks) > 2 else 0
+    return (marks[-1] - marks[first]) / (len(marks) - 1 - first)
+
+
+def _lots(jobs: Sequence[Job]) -> list[list[Job]]:
+    """Return what workers claim, in their order."""
+    open_lots, found = dict[str, list[Job]](), list[list[Job]]()
+    for job in jobs:
+        lot = open_lots.get(job.group)
+        if lot is None or len(lot) >= job.together:
+            open_lots[job.group] = lot = []
+            found.append(lot)
+        lot.append(job)
+    return found
+
+
+def _makespan(lots: Sequence[Sequence[Job]], workers: int) -> float:
+    """Return when the last of the lots is done, taken in their order by whoever is free."""
+    free, ends = [0.0] * workers, defaultdict[str, float](float)
+    for lot in lots:
+        begins = max(heapq.heappop(free), ends[lot[0].after] if lot[0].after else 0.0)
+        end = begins + sum(job.cost for job in lot)
+        ends[lot[0].group] = max(ends[lot[0].group], end)
+        heapq.heappush(free, end)
+    return max(free)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with as many threads as a worker has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -37,6 +37,9 @@ FIXED = {
 }
 """Options of a run that a study sets itself, and what says so there."""
 
+SEED_OF_TRIALS = 2**31
+"""The seed of the trials of every search, which no run of a study may have."""
+
 _SUFFIXES: dict[str, tuple[Unit, float]] = {
     "s": ("seconds", 1.0),
     "m": ("seconds", 60.0),
@@ -73,7 +76,7 @@ class Budget:
         Raises:
             InputError: another text.
         """
-        match = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([a-z]*)\s*", text)
+        match = re.fullmatch(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z]*)\s*", text)
         wanted = "90s, 5m, 1h, 240kimg or 30000gradients, say"
         try:
             amount = float(match[1]) if match else math.nan
@@ -88,7 +91,8 @@ class Budget:
 
     def __str__(self) -> str:
         """Return it as :meth:`parse` reads it."""
-        return f"{self.amount:.15g}{'s' if self.unit == 'seconds' else self.unit}"
+        whole = self.amount == int(self.amount) and self.amount < 2**53
+        return f"{int(self.amount) if whole else repr(self.amount)}{'s' if self.unit == 'seconds' else self.unit}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +128,7 @@ class Plan:
             density.
         trials: settings that each method with a ``search`` tries before its runs; 0: none.
         validation_share: share of the training data on which those are judged.
-        sampler: the search's: ``tpe``, ``random``, ``cmaes``, ``qmc``.
+        sampler: the search's: ``tpe``, ``gp``, ``random`` or ``qmc``.
         pruner: what ends hopeless trials early: ``median``, ``hyperband`` or ``none``.
         level: of significance, of all comparisons together.
     """
@@ -163,13 +167,11 @@ class Plan:
         """Return the plan of an :meth:`as_dict`.
 
         Raises:
-            InputError: a field is missing, or there is one that plans do not have.
+            InputError: a field is missing, or there is one that plans do not have (names the nearest).
         """
-        known = {each.name for each in dataclasses.fields(cls)}
-        for name in values:
-            require(name in known, f"a plan has no {name!r}{nearest(name, known)}")
-        for name in ("data", "methods", "seeds", "budget", "protocol"):
-            require(name in values, f"a plan lacks {name!r}")
+        _check_names("a plan", values, cls, ("data", "methods", "seeds", "budget", "protocol"))
+        for method in values["methods"]:
+            _check_names("a plan's method", method, Method, ("name", "options"))
         return cls(
             **{
                 **values,
@@ -179,3 +181,29 @@ class Plan:
                 "others": tuple(values.get("others", ())),
             }
         )
+
+
+def _check_names(what: str, values: Mapping[str, Any], kind: type[Plan | Method], wanted: tuple[str, ...]) -> None:
+    known = {each.name for each in dataclasses.fields(kind)}
+    for name in values:
+        require(name in known, f"{what} has no {name!r}{nearest(name, known)}")
+    for name in wanted:
+        require(name in values, f"{what} lacks {name!r}")
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse what no study could be, before its data are opened.
+
+    Raises:
+        InputError: seeds, counts or shares that do not fit.
+    """
+    require(len(plan.seeds) >= 1, "a study wants seeds: at least one")
+    twice = sorted({seed for seed in plan.seeds if plan.seeds.count(seed) > 1})
+    require(not twice, f"seeds name {', '.join(map(str, twice))} twice: wanted different ones")
+    fits = all(0 <= seed < SEED_OF_TRIALS for seed in plan.seeds)
+    require(fits, f"seeds are {list(plan.seeds)}: wanted whole numbers from 0 to 2^31 - 1")
+    require(plan.measurements >= 1, f"measurements is {plan.measurements}: wanted at least 1")
+    require(plan.trials >= 0, f"trials is {plan.trials}: wanted 0 or more")
+    share = plan.validation_share
+    require(0 < share < 1, f"validation_share is {share:g}: wanted a share above 0 and below 1")
+    require(0 < plan.level < 1, f"level is {plan.level:g}: wanted a number between 0 and 1")

@@ -63,7 +63,7 @@ def run_pool(
     """
     require(workers >= 1, f"workers is {workers}: wanted at least 1")
     stop, began = Stop(), time.monotonic()
-    threads = max(1, (cores or _cores()) // workers)
+    threads = max(1, (cores or cores_here()) // workers)
     logs.mkdir(parents=True, exist_ok=True)
     jobs.stop = stop
     count = _Failures(jobs, failed)
@@ -233,7 +233,8 @@ def _working(states: Sequence[JobState], own: Sequence[int]) -> int:
     return len(own) + sum(process_of(holder) not in own for holder in holders)
 
 
-def _cores() -> int:
+def cores_here() -> int:
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

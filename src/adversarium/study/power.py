@@ -49,7 +49,7 @@ def power(
     ranks = np.abs(paired).argsort(axis=1).argsort(axis=1) + 1
     sums = np.where(paired > 0, ranks, 0).sum(axis=1)
     chances = signed_rank_law(tuple(range(1, seeds + 1)))
-    tails = np.cumsum(chances[::-1])[::-1]  # two-sided, of each sum of the ranks with a plus
+    tails = 2 * np.cumsum(chances[::-1])[::-1]  # two-sided, of each sum of the ranks with a plus
     enough = np.flatnonzero(tails * pairs <= level)
     return float((sums >= enough[0]).mean()) if len(enough) else 0.0
 

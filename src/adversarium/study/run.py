@@ -13,23 +13,25 @@ import torch
 
 import adversarium
 from adversarium.config import TrainConfig, with_budget
-from adversarium.data import Source
+from adversarium.data import Source, conditions_of
 from adversarium.diagnostics import Circumstances, diagnose
-from adversarium.errors import require
+from adversarium.errors import InputError, require
 from adversarium.games import GAMES
 from adversarium.metrics.measurement import measure
 from adversarium.metrics.metric import Metric
 from adversarium.metrics.protocols import Protocol
 from adversarium.spec import make
-from adversarium.study.jobs import Claim, Job
+from adversarium.study.jobs import Claim
 from adversarium.study.material import Material, open_source
 from adversarium.study.methods import config_of, folder_name
-from adversarium.study.plan import Method, Plan
+from adversarium.study.plan import SEED_OF_TRIALS, Method, Plan
 from adversarium.study.record import Point, Record, Suspicion, finite
 from adversarium.study.search import Search, best_of
+from adversarium.study.worker import Report
 from adversarium.train.evaluator import drawing
 from adversarium.train.folder import RunFolder
 from adversarium.train.loop import Run, StoppedError, train_together
+from adversarium.train.precision import resolve_device
 from adversarium.train.resolve import conditions_for, known, resolve
 from adversarium.train.sample import generate, load_generator
 from adversarium.train.terms import played
@@ -37,9 +39,6 @@ from adversarium.types import GameRule
 
 IMAGES, POINTS = 16, 1000
 """Samples that a record keeps."""
-
-SEED_OF_TRIALS = 2**31
-"""The seed of the trials of every search, which no run of a study may have."""
 
 _SEED_OF_SAMPLES = 0
 
@@ -53,39 +52,9 @@ def gradients_of(rule: GameRule) -> int:
     return rule.critic_evaluations + rule.generator_evaluations
 
 
-def jobs_of(plan: Plan, together: Mapping[str, int], seconds: Mapping[str, float]) -> list[Job]:
-    """Return all that a study has to do: a method's trials, then its runs; the first seed of all methods first.
-
-    Args:
-        plan: the study.
-        together: how many runs of a method, by name, one worker may train stacked.
-        seconds: about how long one of them takes.
-    """
-    found = []
-    for method in plan.methods:
-        # trials learn from those before: a worker holds one at a time
-        for number in range(plan.trials if method.search else 0):
-            found.append(
-                Job(
-                    key=f"trial/{method.name}/{number}",
-                    group=f"trial/{method.name}",
-                    payload={"kind": "trial", "method": method.name, "number": number},
-                    cost=seconds[method.name],
-                )
-            )
-    for seed in plan.seeds:
-        for method in plan.methods:
-            found.append(
-                Job(
-                    key=f"run/{method.name}/{seed}",
-                    group=f"run/{method.name}",
-                    after=f"trial/{method.name}" if plan.trials and method.search else "",
-                    cost=seconds[method.name],
-                    together=together[method.name],
-                    payload={"kind": "run", "method": method.name, "seed": seed},
-                )
-            )
-    return found
+def trial_key(method: str, number: int) -> str:
+    """Return the key of a trial's job."""
+    return f"trial/{method}/{number}"
 
 
 def cost_of(value: float | None, metric: Metric) -> float | None:
@@ -126,8 +95,9 @@ class Performer:
         self._methods = {method.name: method for method in plan.methods}
         self._source = open_source(plan, on_decode)
         self._materials: dict[str, Material] = {}
+        self._searches: dict[str, Search] = {}
 
-    def __call__(self, claims: Sequence[Claim], report: Callable[[str, float], None]) -> dict[str, Mapping[str, Any]]:
+    def __call__(self, claims: Sequence[Claim], report: Report) -> dict[str, Mapping[str, Any]]:
         """Do jobs of one group; return their results by key, of those that were done.
 
         Args:
@@ -135,30 +105,41 @@ class Performer:
             report: called with a job's key and how far it is, from 0 to 1; what it raises ends the work.
         """
         kind = claims[0].job.payload["kind"]
-        if kind == "trial":
-            return {claim.job.key: self._trial(claim, report) for claim in claims}
-        return self._runs(claims, report)
+        material = self._material(kind)
+        if report.stopping:  # from here on a run looks for signals itself
+            return {}
+        if kind == "run":
+            return self._runs(claims, material, report)
+        found: dict[str, Mapping[str, Any]] = {}
+        for claim in claims:
+            if (result := self._trial(claim, material, report)) is not None:
+                found[claim.job.key] = result
+        return found
 
     def _material(self, kind: str) -> Material:
         """Return the data of runs or of trials, with what measures them, made once."""
         if kind not in self._materials:
             make_one = Material.of_runs if kind == "run" else Material.of_trials
-            self._materials[kind] = make_one(self._plan, self._source)
+            self._materials[kind] = make_one(self._plan, self._source, str(resolve_device(self._device)))
         return self._materials[kind]
 
-    def _runs(self, claims: Sequence[Claim], report: Callable[[str, float], None]) -> dict[str, Mapping[str, Any]]:
+    def _runs(self, claims: Sequence[Claim], material: Material, report: Report) -> dict[str, Mapping[str, Any]]:
         method = self._methods[claims[0].job.payload["method"]]
-        options = best_of(self._chosen(method.name)) if self._plan.trials and method.search else {}
-        material = self._material("run")
+        options: Mapping[str, Any] = {}
+        if self._plan.trials and method.search:
+            trials = self._chosen(method.name)
+            best = best_of(trials)
+            if best is None:
+                return {claim.job.key: _without_settings(method, claim, trials).as_dict() for claim in claims}
+            options = best
         configs = [
             run_config(
                 self._plan,
                 method,
-                material.source,
+                material,
                 seed=claim.job.payload["seed"],
-                hold_out=material.hold_out,
                 out=self._folder / "runs" / folder_name(method.name) / f"seed{claim.job.payload['seed']}",
-                options={"device": self._device, **options},
+                options={**options, "device": self._device},
             )
             for claim in claims
         ]
@@ -175,48 +156,68 @@ class Performer:
         _refuse_disk_errors(ended)
         return {
             claim.job.key: record_of(
-                self._plan, method, claim.job.payload["seed"], Path(str(config.out)), end, material,
+                method, claim.job.payload["seed"], Path(str(config.out)), end, material,
                 attempts=claim.attempt, together=len(claims),
             ).as_dict()
             for claim, config, end in zip(claims, configs, ended, strict=True)
             if isinstance(end, StoppedError) or end.signal is None
         }  # fmt: skip
 
-    def _trial(self, claim: Claim, report: Callable[[str, float], None]) -> Mapping[str, Any]:
-        """Do one trial of a method's search; return its options and what they cost."""
-        payload = claim.job.payload
-        method, material = self._methods[payload["method"]], self._material("trial")
-        search = Search(self._url, self._name, self._plan, method)
-        trial, options = search.trial(claim.job.key)
+    def _trial(self, claim: Claim, material: Material, report: Report) -> Mapping[str, Any] | None:
+        """Do one trial of a method's search; return its options and what they cost, ``None`` where a signal came."""
+        key, payload = claim.job.key, claim.job.payload
+        method = self._methods[payload["method"]]
+        if method.name not in self._searches:
+            self._searches[method.name] = Search(self._url, self._name, self._plan, method)
+        search = self._searches[method.name]
         out = self._folder / "trials" / folder_name(method.name) / f"trial{payload['number']}"
-        config = run_config(
-            self._plan, method, material.source, seed=SEED_OF_TRIALS, hold_out=material.hold_out, out=out,
-            options={"device": self._device, **options},
-        )  # fmt: skip
-        metric = Protocol.parse(self._plan.protocol).metric
+        if (told := search.told(key)) is not None:
+            shutil.rmtree(out, ignore_errors=True)
+            return told
+        trial, options = search.trial(key)
+        metric = Protocol.parse(material.protocol).metric
 
         def watch(line: Mapping[str, float]) -> None:
-            report(claim.job.key, line["progress"])
-            if self._plan.protocol in line:
-                cost = cost_of(finite(line[self._plan.protocol]), metric)
-                if cost is not None:
-                    trial.report(cost, round(line["progress"] * self._plan.measurements))
-                if line["progress"] < 1 and trial.should_prune():
-                    raise Pruned
+            report(key, line["progress"])
+            cost = cost_of(finite(line.get(material.protocol)), metric)
+            measured = round(line["progress"] * self._plan.measurements)
+            if cost is not None and line["progress"] < 1 and search.is_hopeless(trial, cost, measured):
+                raise Pruned
 
         pruned, why, cost = False, "", None
         try:
+            config = run_config(
+                self._plan, method, material, seed=SEED_OF_TRIALS, out=out, options={**options, "device": self._device}
+            )
             (end,) = train_together(
                 [config], source=material.source, measuring=material.measuring, observers=[[watch]], pictured=False
             )
             _refuse_disk_errors([end])
-            record = record_of(self._plan, method, SEED_OF_TRIALS, out, end, material)
-            cost, why = cost_of(record.value, metric), record.why
+            if isinstance(end, Run) and end.signal is not None:
+                return None
+            value, why = ended_with(RunFolder.open(out).records(), end, material)
+            cost = cost_of(value, metric)
         except Pruned:
             pruned = True
-        search.tell(trial, cost, pruned=pruned)
+        except InputError as error:  # options that do not go together
+            why = str(error)
+        search.tell(trial, cost, pruned=pruned, why=why)
         shutil.rmtree(out, ignore_errors=True)  # of its run only the number counts
         return {"options": dict(options), "cost": cost, "pruned": pruned, "why": why}
+
+
+def _without_settings(method: Method, claim: Claim, trials: Sequence[Mapping[str, Any]]) -> Record:
+    """Return the record of a run for which the search found no settings: it counts as failed."""
+    why = next((each["why"] for each in trials if each["why"]), "")
+    return Record(
+        method=method.name,
+        seed=claim.job.payload["seed"],
+        value=None,
+        why=f"all {len(trials)} trials of its search failed" + (f"; the first: {why}" if why else ""),
+        attempts=claim.attempt,
+        options=dict(method.options),
+        versions=versions(),
+    )
 
 
 def _refuse_disk_errors(ended: Sequence[Run | StoppedError]) -> None:
@@ -229,10 +230,9 @@ def _refuse_disk_errors(ended: Sequence[Run | StoppedError]) -> None:
 def run_config(
     plan: Plan,
     method: Method,
-    source: Source,
+    material: Material,
     *,
     seed: int,
-    hold_out: float,
     out: Path,
     options: Mapping[str, Any],
 ) -> TrainConfig:
@@ -243,21 +243,27 @@ def run_config(
     """
     config = config_of(
         method,
-        plan.options,
-        **options,
-        data=plan.data,
-        seed=seed,
-        out=str(out),
-        hold_out=hold_out,
-        evaluate=plan.protocol,
-        evaluate_times=plan.measurements,
-        keep_checkpoints=1,
+        {
+            **plan.options,
+            "data": plan.data,
+            "seed": seed,
+            "out": str(out),
+            "hold_out": material.hold_out,
+            "evaluate": material.protocol,
+            "evaluate_times": plan.measurements,
+            "keep_checkpoints": 1,
+            **options,
+        },
     )
     if plan.budget.unit != "gradients":
         return with_budget(config, {plan.budget.unit: plan.budget.amount})
-    each = gradients_of(rule_played(config, source))
+    each = gradients_of(rule_played(config, material.source))
     steps = int(plan.budget.amount) // each
-    require(steps >= 1, f"budget is {plan.budget}, and a step of {method.name} takes {each}")
+    require(
+        steps >= 1,
+        f"budget is {plan.budget}, and a step of {method.name} takes {each}: wanted at least "
+        f"{each * plan.measurements}gradients",
+    )
     return with_budget(config, {"steps": steps})
 
 
@@ -268,8 +274,18 @@ def rule_played(config: TrainConfig, source: Source) -> GameRule:
     return make(known(resolved.game), "game", GAMES)
 
 
+def ended_with(
+    lines: Sequence[Mapping[str, float]], end: Run | StoppedError, material: Material
+) -> tuple[float | None, str]:
+    """Return the protocol's number at the end of a run, or ``None`` and why there is none."""
+    if isinstance(end, StoppedError):
+        return None, str(end)
+    measured = [line for line in lines if material.protocol in line]
+    value = finite(measured[-1][material.protocol]) if measured else None
+    return value, "" if value is not None else f"{material.protocol} is not finite"
+
+
 def record_of(
-    plan: Plan,
     method: Method,
     seed: int,
     path: Path,
@@ -283,20 +299,17 @@ def record_of(
     folder = RunFolder.open(path)
     config, lines = folder.config(), folder.records()
     each = gradients_of(make(known(config.game), "game", GAMES))
-    why = str(end) if isinstance(end, StoppedError) else ""
     curve = tuple(
         Point(
             kimg=line["kimg"],
             seconds=line["seconds"],
             gradients=int(line["step"]) * each,
-            value=finite(line[plan.protocol]),
+            value=finite(line[material.protocol]),
         )
         for line in lines
-        if plan.protocol in line
+        if material.protocol in line
     )
-    value = curve[-1].value if curve and not why else None
-    if not why and value is None:
-        why = f"{plan.protocol} is not finite"
+    value, why = ended_with(lines, end, material)
     others, samples = _looked_at(folder, material) if not why else ({}, None)
     circumstances = Circumstances(config=config, preset=played(config), ended=why)
     last = lines[-1] if lines else {"step": 0, "kimg": 0.0, "seconds": 0.0}
@@ -339,13 +352,16 @@ def _floor(material: Material) -> float | None:
 
 def _looked_at(folder: RunFolder, material: Material) -> tuple[dict[str, float | None], npt.NDArray[Any]]:
     """Return the further protocols of a run's generator, and samples at the codes that all runs are pictured at."""
-    trained = load_generator(folder.path, device="cpu")
+    trained = load_generator(folder.path, device=str(material.measuring.device))
+    feed = trained.feed
+    if feed.conditions is not None:  # vectors are in the data alone
+        feed = dataclasses.replace(feed, conditions=conditions_of(material.source))
     others: dict[str, float | None] = {}
     if material.others is not None:
-        for each in measure(material.others, drawing(trained.module, trained.codec, trained.feed)):
+        for each in measure(material.others, drawing(trained.module, trained.codec, feed)):
             others[each.protocol.name] = finite(each.mean)
     count = IMAGES if trained.codec.is_image else POINTS
-    codes, condition = trained.feed.draw(count, torch.Generator().manual_seed(_SEED_OF_SAMPLES))
+    codes, condition = feed.draw(count, torch.Generator().manual_seed(_SEED_OF_SAMPLES))
     return others, generate(trained.module, trained.codec, codes, condition)
 
 

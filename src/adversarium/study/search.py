@@ -2,13 +2,16 @@
 
 import math
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adversarium.config import FIELDS, TrainConfig, field_type
 from adversarium.errors import InputError, lookup, nearest, require
-from adversarium.study.plan import Method, Plan
+from adversarium.metrics.protocols import seed_of
+from adversarium.study.methods import OF_THE_DATA, config_of
+from adversarium.study.plan import FIXED, Method, Plan
 
 if TYPE_CHECKING:
     import optuna
@@ -25,7 +28,10 @@ PRUNERS = {"median": "MedianPruner", "hyperband": "HyperbandPruner", "none": "No
 JOB = "adversarium_job"
 """The trial's attribute that says which job it belongs to."""
 
-_NOT_SEARCHED = ("data", "preset", "seed", "out", "steps", "kimg", "seconds", "from_run", "device", "hold_out")
+WHY = "adversarium_why"
+"""The trial's attribute that says why it failed."""
+
+_NOT_SEARCHED = ("preset", "device", *OF_THE_DATA, *FIXED)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,9 @@ class Dimension:
         kind = float if option == BOTH_RATES else field_type(option)
         wanted = f"search of {option} is {text!r}: wanted LOW..HIGH, LOW..HIGH log or VALUE|VALUE|..."
         if "|" in text:
-            return cls(option, choices=tuple(_value(each.strip(), kind, wanted) for each in text.split("|")))
+            choices = tuple(_value(each.strip(), kind, wanted) for each in text.split("|"))
+            require(len(set(choices)) == len(choices), f"{wanted}, each value once")
+            return cls(option, choices=choices)
         match = re.fullmatch(r"\s*(\S+?)\.\.(\S+?)(\s+log)?\s*", text)
         require(match is not None and kind in (int, float), wanted)
         assert match is not None
@@ -68,6 +76,13 @@ class Dimension:
         require(low < high and math.isfinite(high - low), f"{wanted}, the lower number first")
         require(match[3] is None or low > 0, f"{wanted}, and numbers above 0 to take logarithms of")
         return cls(option, low, high, log=match[3] is not None, whole=kind is int)
+
+    @property
+    def ends(self) -> tuple[Any, ...]:
+        """The least and the largest, or all choices."""
+        if self.choices:
+            return self.choices
+        return (int(self.low), int(self.high)) if self.whole else (self.low, self.high)
 
     def suggest(self, trial: "optuna.Trial") -> Any:
         """Return the value that an Optuna trial tries."""
@@ -106,27 +121,40 @@ def default_search(config: TrainConfig) -> dict[str, str]:
     return found
 
 
-def dimensions(method: Method) -> tuple[Dimension, ...]:
+def options_set(dimension: str) -> tuple[str, ...]:
+    """Return the options of ``TrainConfig`` that a dimension of a search sets."""
+    return ("critic_learning_rate", "generator_learning_rate") if dimension == BOTH_RATES else (dimension,)
+
+
+def dimensions(method: Method, shared: Mapping[str, Any] | None = None) -> tuple[Dimension, ...]:
     """Return where a method's search looks.
 
+    Args:
+        method: whose.
+        shared: options that all methods of the study share.
+
     Raises:
-        InputError: as :meth:`Dimension.parse`; an option that the method fixes.
+        InputError: as :meth:`Dimension.parse`; an option that the method or the study fixes, or two that set one; a
+            value that no run could use.
     """
-    for option in method.search:
-        fixed = ("critic_learning_rate", "generator_learning_rate") if option == BOTH_RATES else (option,)
-        for name in fixed:
-            fits = name not in method.options
-            require(fits, f"{method.name} sets {name}, and its search names {option}: one of them")
-    return tuple(Dimension.parse(option, text) for option, text in method.search.items())
+    shared, taken = shared or {}, dict[str, str]()
+    for name in method.search:
+        for option in options_set(name):
+            for options, who in ((method.options, method.name), (shared, "the study")):
+                fits = option not in options
+                require(fits, f"{who} sets {option}, and the search of {method.name} names {name}: one of them")
+            require(option not in taken, f"search names {taken.get(option)} and {name}: one of them")
+            taken[option] = name
+    found = tuple(Dimension.parse(name, text) for name, text in method.search.items())
+    for each in found:
+        for value in each.ends:
+            config_of(method, {**shared, **options_of({each.option: value})})
+    return found
 
 
 def options_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of ``TrainConfig`` that a trial's parameters are."""
-    options = dict(parameters)
-    if BOTH_RATES in options:
-        rate = options.pop(BOTH_RATES)
-        options |= {"critic_learning_rate": rate, "generator_learning_rate": rate}
-    return options
+    return {option: value for name, value in parameters.items() for option in options_set(name)}
 
 
 class Search:
@@ -143,53 +171,79 @@ class Search:
     """
 
     def __init__(self, url: str, name: str, plan: Plan, method: Method) -> None:
-        optuna = import_optuna()
-        self._optuna = optuna
-        self._dimensions = dimensions(method)
-        samplers, pruners = optuna.samplers, optuna.pruners
-        # every worker has a sampler of its own, which must not repeat another's draws: no seed
-        sampler = getattr(samplers, lookup("sampler", plan.sampler, SAMPLERS))()
-        pruner = getattr(pruners, lookup("pruner", plan.pruner, PRUNERS))()
-        self._study = optuna.create_study(
-            storage=url,
-            study_name=f"{name}/{method.name}",
-            sampler=sampler,
-            pruner=pruner,
-            load_if_exists=True,
-        )
+        self._optuna = optuna = import_optuna()
+        self._plan = plan
+        self._dimensions = dimensions(method, plan.options)
+        self._sampler = getattr(optuna.samplers, lookup("sampler", plan.sampler, SAMPLERS))
+        pruner = getattr(optuna.pruners, lookup("pruner", plan.pruner, PRUNERS))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of what is experimental there
+            self._study = optuna.create_study(
+                storage=optuna.storages.RDBStorage(url, engine_kwargs=_settings(url)),
+                study_name=f"{name}/{method.name}",
+                pruner=pruner(),
+                load_if_exists=True,
+            )
 
     def trial(self, job: str) -> tuple["optuna.Trial", dict[str, Any]]:
         """Return a job's trial and its options: the one that the job began before its worker died, or a new one."""
-        running = (self._optuna.trial.TrialState.RUNNING,)
-        for frozen in self._study.get_trials(deepcopy=False, states=running):
-            if frozen.user_attrs.get(JOB) == job:
-                trial = self._optuna.Trial(self._study, frozen._trial_id)
-                break
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", self._optuna.exceptions.ExperimentalWarning)
+            # a trial's draws are its own, whichever worker does it; a sequence is continued, so it has one seed
+            words = (self._plan.fingerprint, "" if self._plan.sampler == "qmc" else job)
+            self._study.sampler = self._sampler(seed=seed_of("search", *words) % 2**32)
+        found = self._begun(job)
+        if found is not None:
+            trial = self._optuna.Trial(self._study, found._trial_id)
         else:
             trial = self._study.ask()
             trial.set_user_attr(JOB, job)
         return trial, options_of({each.option: each.suggest(trial) for each in self._dimensions})
 
-    def tell(self, trial: "optuna.Trial", cost: float | None, *, pruned: bool = False) -> None:
+    def is_hopeless(self, trial: "optuna.Trial", cost: float, step: int) -> bool:
+        """Note what a trial costs after so many measurements; return whether it is to be given up."""
+        frozen = next(each for each in self._study.get_trials(deepcopy=False) if each.number == trial.number)
+        if step not in frozen.intermediate_values:  # a worker that died may have said so
+            trial.report(cost, step)
+        return bool(trial.should_prune())
+
+    def tell(self, trial: "optuna.Trial", cost: float | None, *, pruned: bool = False, why: str = "") -> None:
         """End a trial: with what its run cost (smaller is better), ``None`` where it failed, or given up early.
 
         A run that failed counts as the worst there is, so that the sampler learns to stay away.
         """
+        trial.set_user_attr(WHY, why)
         if pruned:
-            self._study.tell(trial, state=self._optuna.trial.TrialState.PRUNED, skip_if_finished=True)
+            self._study.tell(trial, state=self._optuna.trial.TrialState.PRUNED)
         else:
-            self._study.tell(trial, math.inf if cost is None else cost, skip_if_finished=True)
+            self._study.tell(trial, math.inf if cost is None else cost)
+
+    def told(self, job: str) -> dict[str, Any] | None:
+        """Return the result of a job whose trial has ended, though its worker died before it wrote the result."""
+        found = self._begun(job)
+        if found is None or not found.state.is_finished():
+            return None
+        pruned = found.state == self._optuna.trial.TrialState.PRUNED
+        return {
+            "options": options_of(found.params),
+            "cost": found.value if not pruned and found.value is not None and math.isfinite(found.value) else None,
+            "pruned": pruned,
+            "why": found.user_attrs.get(WHY, ""),
+        }
+
+    def _begun(self, job: str) -> "optuna.trial.FrozenTrial | None":
+        return next((each for each in self._study.get_trials(deepcopy=False) if each.user_attrs.get(JOB) == job), None)
 
 
-def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the options of the trial that cost least, of the results of a method's search jobs.
+def _settings(url: str) -> dict[str, Any]:
+    return {"connect_args": {"timeout": 30.0}} if url.startswith("sqlite") else {}
 
-    Raises:
-        InputError: every trial failed.
-    """
+
+def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the options of the trial that cost least, of the results of a method's search; ``None``: all failed."""
     ended = [each for each in results if each["cost"] is not None and not each["pruned"]]
     if not ended:
-        raise InputError(f"all {len(results)} trials of the search failed")
+        return None
     chosen: Mapping[str, Any] = min(ended, key=lambda each: float(each["cost"]))["options"]
     return chosen
 

@@ -26,7 +26,8 @@ SAMPLES = 2500
 """Generated samples in a draw of the default protocols."""
 
 _IN_FEATURES = ("fd", "kid", "precision", "recall", "density", "coverage", "diversity")
-_OF_MODES = ("modes", "high_quality", "reverse_kl", "sw2", "energy")
+_OF_MODES = ("modes", "high_quality", "reverse_kl")
+_OF_A_CURVE = ("precision", "recall", "coverage")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -165,16 +166,18 @@ def open_evaluation(
 def default_protocols(references: References) -> list[str]:
     """Return the protocols that a run is evaluated by unless it is told others.
 
-    Of a density: its modes, and distances of samples to fresh ones. Of images 28×28 in one channel: features of a
-    classifier of digits; of other images ``random_conv``; of vectors ``raw``. ``SAMPLES`` samples, or as many as
-    were trained on; compared with held-out samples where there are as many of those, else with what was trained on.
+    Of a density: its modes, and distances of samples to fresh ones; where it has no modes, what they miss of it. Of
+    images 28×28 in one channel: features of a classifier of digits; of other images ``random_conv``; of vectors
+    ``raw``. ``SAMPLES`` samples, or as many as were trained on; compared with held-out samples where there are as many
+    of those, else with what was trained on.
     Metrics that need more than that are left out.
 
     Raises:
         InputError: so few samples that no metric can be computed.
     """
-    if references.density is not None:
-        return [*(_name(value, SAMPLES, "raw", "test") for value in _OF_MODES), _name("w2", 1000, "raw", "test")]
+    if (density := references.density) is not None:
+        values = ("sw2", "energy", *_OF_A_CURVE) if density.modes is None else (*_OF_MODES, "sw2", "energy")
+        return [*(_name(value, SAMPLES, "raw", "test") for value in values), _name("w2", 1000, "raw", "test")]
     train, test = references.size("train") or 0, references.size("test") or 0
     samples = min(SAMPLES, train)
     split: Split = "test" if test >= samples else "train"

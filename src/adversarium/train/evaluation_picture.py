@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from adversarium.data import Density
 from adversarium.features import Seen
 from adversarium.metrics.modes import mode_scores
 from adversarium.metrics.neighbours import nearest_neighbours
@@ -35,7 +34,8 @@ def evaluation_figure(evaluation: Evaluation) -> Figure:
 
     Images: samples, their nearest training samples in feature space, interpolations between codes, samples by class
     with the classes' shares (where the features have classes), and an embedding of real and generated features in the
-    plane. Vectors: a scatter with the modes, interpolations, marginal histograms, the modes' shares.
+    plane. Vectors: a scatter with the modes, interpolations, marginal histograms, the modes' shares (where they are
+    known).
     """
     figure = Figure(figsize=(15, 10), layout="constrained")
     figure.suptitle(_title(evaluation), fontsize=11)
@@ -160,29 +160,28 @@ def _vectors(figure: Figure, evaluation: Evaluation, made: npt.NDArray[np.float3
     references, width = evaluation.references, made.shape[1]
     real = np.asarray(evaluation.measuring.samples("train", np.arange(min(SHOWN, references.size("train") or SHOWN))))
     density = references.density
+    modes = None if density is None else density.modes
     left, right = _parts(figure, 1, 2, width_ratios=(1.4, 1))
     if width > 1:
         axes = left.subplots(1, 1)
-        _scatter(axes, real, made[:SHOWN], density)
+        _scatter(axes, real, made[:SHOWN], modes)
         _paths(axes, evaluation)
         axes.legend(loc="upper right", fontsize=8, frameon=False)
     else:
         _histogram(left.subplots(1, 1), real, made, 0)
     columns = range(min(width, _HISTOGRAMS))
-    panels = np.atleast_1d(right.subplots(len(columns) + (density is not None), 1))
+    panels = np.atleast_1d(right.subplots(len(columns) + (modes is not None), 1))
     for column, axes in zip(columns, panels, strict=False):
         _histogram(axes, real, made, column)
-    if density is not None:
-        _mode_shares(panels[-1], made, density)
+    if density is not None and modes is not None:
+        _mode_shares(panels[-1], made, modes, density.std)
 
 
-def _scatter(
-    axes: Axes, real: npt.NDArray[np.float32], made: npt.NDArray[np.float32], density: Density | None
-) -> None:
+def _scatter(axes: Axes, real: npt.NDArray[np.float32], made: npt.NDArray[np.float32], known: Tensor | None) -> None:
     for points, colour, who in ((real, REAL, "real"), (made, FAKE, "generated")):
         axes.scatter(points[:, 0], points[:, 1], s=7, alpha=0.5, linewidths=0, color=colour, label=who)
-    if density is not None:
-        modes = density.modes.numpy()
+    if known is not None:
+        modes = known.numpy()
         outwards = _outwards(modes[:, :2])
         axes.scatter(modes[:, 0], modes[:, 1], s=40, marker="x", linewidths=1, color="#222222", label="modes")
         for number, (place, offset) in enumerate(zip(modes[:, :2], outwards, strict=True)):
@@ -235,9 +234,9 @@ def _histogram(axes: Axes, real: npt.NDArray[np.float32], made: npt.NDArray[np.f
     _tidy(axes)
 
 
-def _mode_shares(axes: Axes, made: npt.NDArray[np.float32], density: Density) -> None:
-    count = len(density.modes)
-    found = mode_scores(torch.from_numpy(made), density.modes, density.std)
+def _mode_shares(axes: Axes, made: npt.NDArray[np.float32], modes: Tensor, std: float) -> None:
+    count = len(modes)
+    found = mode_scores(torch.from_numpy(made), modes, std)
     shares = found.counts.numpy() / len(made)
     axes.bar(np.arange(count), 100 * shares, color=FAKE, label="generated, within 3 std of the mode")
     axes.axhline(100 / count, color="#222222", linewidth=0.9, linestyle="--", label="an equal share")

@@ -298,10 +298,11 @@ def as_line(record: Mapping[str, float]) -> str:
 def data_identity(source: Source) -> dict[str, Any]:
     """Return what tells one data set from another: the number of samples, and a digest of up to 1,000 of them.
 
-    The same of its test split, where it has one.
+    The same of its test split, where it has one. A density is known by its modes, or else by its name.
     """
     if not isinstance(source, ArraySource):
-        return {"count": None, "sha256": hashlib.sha256(source.modes.numpy().data).hexdigest(), "test": None}
+        known_by = source.name.encode() if source.modes is None else source.modes.numpy().data
+        return {"count": None, "sha256": hashlib.sha256(known_by).hexdigest(), "test": None}
     total = hashlib.sha256()
     total.update(source.take(source.spread(1000)).data)
     if (labels := source.labels_of(np.arange(len(source)))) is not None:

@@ -178,6 +178,7 @@ def train_together(
         InputError: a configuration, the data or a folder cannot be used.
     """
     with ExitStack() as stack:
+        caught = stack.enter_context(_signals())
         lives = []
         for config, watchers in zip(configs, observers or [()] * len(configs), strict=True):
             assert config.out is not None
@@ -191,7 +192,6 @@ def train_together(
                 stack.enter_context(live.folder.lock())
             live.pictured = pictured
             lives.append(live)
-        caught = stack.enter_context(_signals())
         ended: dict[int, Run | StoppedError] = {}
         for group in _stacks(lives):
             # a run that a signal finds before its first step is left as it is
@@ -324,7 +324,7 @@ def _play(lives: Sequence[Live], caught: Sequence[int]) -> list[Run | StoppedErr
                     if stack is not None and number in ended and number in stack.playing:
                         stack.leave(number)
         except KeyboardInterrupt:
-            first = lives[next(iter(rounds))]
+            first = lives[next(iter(rounds), 0)]
             raise KeyboardInterrupt(
                 f"at step {first.training.step.steps}; go on from the last checkpoint with: "
                 f"adversarium train --resume {first.folder.path}"

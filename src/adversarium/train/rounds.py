@@ -10,6 +10,7 @@ from torch import Tensor
 
 from adversarium.config import TrainConfig
 from adversarium.data.source import some_of
+from adversarium.errors import InputError
 from adversarium.files import sync_file
 from adversarium.train import checkpoint, pictures
 from adversarium.train.folder import RunFolder
@@ -124,7 +125,7 @@ class Live:
                 }
                 watch.look(record)
                 if quality is not None and measures:
-                    best = quality.measure(record)
+                    best = _measured(quality, record)
                     ended = ended or quality.exhausted
                     saves = saves or ended
                 last_log = (time.monotonic() if measures else now, self.images)
@@ -174,6 +175,18 @@ class Live:
             pictures.write_image(path, pictures.grid_of(made))
         else:
             pictures.write_scatter(path, made, some_of(training.data, len(made), seed=0).float().numpy())
+
+
+class UnmeasurableError(ArithmeticError):
+    """A run's samples cannot be measured: they are not finite, say."""
+
+
+def _measured(quality: Quality, record: Record) -> bool:
+    """Measure and return whether it is the best so far."""
+    try:
+        return quality.measure(record)
+    except InputError as error:  # what was asked for is sound: it was checked before the first step
+        raise UnmeasurableError(str(error)) from error
 
 
 def _is_to_measure(config: TrainConfig, before: int, images: int, progress_before: float, progress: float) -> bool:

@@ -59,11 +59,7 @@ class StackedObjective:
 
     def mean(self, values: Tensor) -> Tensor:
         """Return each game's mean over its own rows, ``[K]``."""
-        return (
-            values.unflatten(0, (-1, self._count)).flatten(2).mean(-1).mean(0)
-            if values.ndim > 1
-            else (values.view(-1, self._count).mean(0))
-        )
+        return values.unflatten(0, (-1, self._count)).transpose(0, 1).flatten(1).mean(1)
 
     def weighted(self, player: str, parts: dict[str, Tensor], images: int) -> dict[str, Tensor]:
         """Return a player's parts, ``[K]`` each, under the names of their records, with each game's own weight."""

@@ -1,6 +1,7 @@
 """One player of many games: its networks stacked, and one optimizer that moves them all."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,8 +49,8 @@ class StackedPlayer:
         # what a game's own optimizer remembers is looked up when it is asked for
         self._hooks = [
             (
-                optimizer.register_state_dict_pre_hook(lambda _, index=index: self._give_state(index)),
-                optimizer.register_load_state_dict_post_hook(lambda _, index=index: self.restored.add(index)),
+                optimizer.register_state_dict_pre_hook(partial(self._asked, index)),
+                optimizer.register_load_state_dict_post_hook(partial(self._loaded, index)),
             )
             for index, optimizer in enumerate(optimizers)
         ]
@@ -71,7 +72,8 @@ class StackedPlayer:
         norms = [
             torch.linalg.vector_norm(each.grad.flatten(1), dim=1) for each in self._moved() if each.grad is not None
         ]
-        return torch.linalg.vector_norm(torch.stack(norms), dim=0)
+        found: Tensor = torch.linalg.vector_norm(torch.stack(norms), dim=0)
+        return found
 
     def release(self, index: int) -> None:
         """Give a game's network and optimizer what is theirs, as numbers of their own."""
@@ -80,6 +82,12 @@ class StackedPlayer:
             parameter.data = parameter.data.clone()
         for hook in self._hooks[index]:
             hook.remove()
+
+    def _asked(self, index: int, _: Optimizer) -> None:
+        self._give_state(index)
+
+    def _loaded(self, index: int, _: Optimizer) -> None:
+        self.restored.add(index)
 
     def _moved(self) -> list[nn.Parameter]:
         return [each for each in self.network.weights if each.grad is not None]

@@ -190,10 +190,12 @@ def test_a_run_that_ended_early_has_failed_from_there_on():
         points = tuple(Point(kimg=i + 1.0, seconds=2.0 * (i + 1), gradients=i, value=v) for i, v in enumerate(values))
         return Record(method="a", seed=seed, value=values[-1], curve=points, together=together)
 
-    moments = _numbers.course([run(0, [1, 2, 3]), run(1, [4, 5, 6]), run(2, [7, None], together=2)], "lower")
+    moments = _numbers.course(
+        [run(0, [1, 2, 3]), run(1, [4, 5, 6], together=2), run(2, [7, None], together=2)], "lower"
+    )
     assert [moment.quartiles[1] for moment in moments] == [4, 5, 6]
     assert [moment.quartiles[2] for moment in moments] == [5.5, None, None]
-    assert [moment.along["seconds"] for moment in moments] == [2, 4, 6]  # of 2, 2 and 1; of 4, 4 and 2; of 6 and 6
+    assert [moment.along["seconds"] for moment in moments] == [1, 2, 4.5]  # of 2, 1, 1; of 4, 2, 2; of 6 and 3
     assert [moment.along["kimg"] for moment in moments] == [1, 2, 3]
 
 
