@@ -64,12 +64,8 @@ def test_each_run_is_what_it_is_alone(tmp_path: Path, options: Mapping[str, obje
     ended = together(configs(tmp_path / "together", **options))
     for seed, each in enumerate(ended):
         assert isinstance(each, Run)
-        assert (each.path, each.steps, each.images, each.signal) == (
-            tmp_path / f"together/seed{seed}",
-            30,
-            images,
-            None,
-        )
+        found = (each.path, each.steps, each.images, each.signal)
+        assert found == (tmp_path / f"together/seed{seed}", STEPS, 16 * STEPS, None)
         own = alone(tmp_path / f"alone{seed}", **options, seed=seed)
         assert_same(own, each.path, exactly=options["preset"] == "sngan")
 

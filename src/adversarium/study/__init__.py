@@ -1,1 +1,10 @@
-"""Which loss for these data: plan, run, compare, report."""
+"""Which method for these data: plan, run, compare, report.
+
+:mod:`~adversarium.study.conduct` begins a study and goes on with it; what is here needs no database.
+"""
+
+from adversarium.study.compare import Comparison, Pair, Standing, compare
+from adversarium.study.plan import Budget, Method, Plan
+from adversarium.study.record import Point, Record, Suspicion
+
+__all__ = ["Budget", "Comparison", "Method", "Pair", "Plan", "Point", "Record", "Standing", "Suspicion", "compare"]

@@ -100,7 +100,7 @@ class Record:
 
     @property
     def failed(self) -> bool:
-        """Whether it has no number: it diverged, say."""
+        """Whether it has no number (it diverged, say)."""
         return self.value is None
 
     @property
