@@ -71,10 +71,10 @@ class TrainConfig:
     latent_dim: int | None = _option(None, "numbers in a latent code (default: 64 for images, 2 to 64 for vectors)")
     conditional: str | None = _option(
         None,
-        "generate by label, or by the data's vectors: projection (the flag alone), concatenation, acgan or "
+        "generate by label, or by the data's vectors: concatenation (the flag alone), projection, acgan or "
         "contrastive; infogan, which finds classes by itself; or none, where --from has one (adversarium list "
         "conditionals)",
-        alone="projection",
+        alone="concatenation",
     )
     drop_condition: float = _option(
         0.0, "share of the samples, drawn at random, whose label both networks are not told (classifier-free: 0.1)"

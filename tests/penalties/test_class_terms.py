@@ -146,18 +146,42 @@ def slow_contrast(rows: Tensor, proxies: Tensor, labels: list[int] | None, asked
     return costs
 
 
+@pytest.mark.parametrize("positives", [True, False])
 @pytest.mark.parametrize("temperature", [1.0, 0.2])
 @every_seed
-def test_2c_by_a_double_loop(seed: int, temperature: float):
+def test_2c_by_a_double_loop(seed: int, temperature: float, positives: bool):
     critic, real, fake = Critic(seed), normal(8, 3, seed=seed + 10), normal(8, 3, seed=seed + 20)
     labels = labels_of(8, seed, some_none=True)
     asked = [label != K for label in labels.tolist()]
     for term, samples in ((contrastive_critic, real), (contrastive_generator, fake)):
         rows, proxies = critic.contrast(samples, labels)
-        expected = doubles(slow_contrast(rows, proxies, labels.tolist(), asked, temperature))
-        values = term(0.7, temperature)(Conditioned(critic, labels), real, fake, None)
+        expected = doubles(slow_contrast(rows, proxies, labels.tolist() if positives else None, asked, temperature))
+        values = term(0.7, temperature, positives)(Conditioned(critic, labels), real, fake, None)
         torch.testing.assert_close(values, 0.7 * expected)
         assert (values[torch.tensor(asked)] > 0).any()
+
+
+@pytest.mark.parametrize(("batch", "temperature"), [(20, 1.0), (60, 1.0), (60, 0.2)])
+def test_classes_in_the_wrong_order_cost_little_unless_the_proxy_is_the_only_positive(batch: int, temperature: float):
+    """All samples of a class in one place, at right angles to the others': at their own proxy, or at another's."""
+    classes, (nearest, apart) = 10, (math.exp(1 / temperature), 1.0)
+    labels, places = torch.arange(batch) % classes, torch.eye(classes, dtype=torch.float64)
+    own = batch // classes - 1
+    for positives in (True, False):
+        found = []
+        for order, at_proxy in ((torch.arange(classes), nearest), (torch.arange(classes).roll(3), apart)):
+            rows, proxies = places[order][labels], places[labels]
+            critic = Conditioned(lambda x, c: x, labels)
+            critic.contrast = lambda x, both=(rows, proxies): both
+            above = at_proxy + positives * own * nearest
+            below = at_proxy + own * nearest + (batch - 1 - own) * apart
+            for term in (contrastive_critic, contrastive_generator):
+                values = term(1.0, temperature, positives)(critic, rows, rows, None)
+                torch.testing.assert_close(values, torch.full_like(values, -math.log(above / below)))
+            found.append(float(values[0]))
+        # log((e + n·e) / (1 + n·e)) < 1/n for n others of the class, e = exp(1/t), where without them it is log(e)
+        cost = found[1] - found[0]
+        assert cost < 1 / own if positives else cost > 0.9 / temperature
 
 
 @every_seed
@@ -170,6 +194,8 @@ def test_2c_of_vectors_has_one_positive(seed: int):
     expected = doubles(slow_contrast(*critic.contrast(fake, vectors), None, asked, 1.0))
     values = contrastive_generator()(Conditioned(critic, vectors), fake, fake, None)
     torch.testing.assert_close(values, expected)
+    alone = contrastive_generator(positives=False)(Conditioned(critic, vectors), fake, fake, None)
+    assert torch.equal(alone, values)
 
 
 def test_a_critic_that_does_not_say_which_label_is_none_has_classes_only():

@@ -211,8 +211,8 @@ def searched(url: str, trials: int, cost: Callable[[dict[str, Any]], float | Non
 def test_a_planted_optimum_is_found(tmp_path: Path) -> None:
     """The last trials of TPE are far better than its first, which are random."""
     first, last = [], []
-    for number in range(3):
-        costs = searched(f"sqlite:///{tmp_path}/{number}.db", 40, _cost)
+    for number in range(2):
+        costs = searched(f"sqlite:///{tmp_path}/{number}.db", 30, _cost)
         first += costs[:10]
         last += costs[-10:]
     assert sorted(last)[len(last) // 2] < sorted(first)[len(first) // 2] / 2
@@ -223,11 +223,12 @@ def test_failures_teach_where_not_to_look(url: str) -> None:
     """High learning rates fail: the sampler leaves them, as of a run that is worse than any number."""
 
     def cost(options: dict[str, Any]) -> float | None:
-        return None if options["critic_learning_rate"] > 1e-4 else _cost(options)
+        rate = options["critic_learning_rate"]
+        return None if rate > 1e-4 else abs(math.log10(rate / 2e-5))
 
-    costs = searched(url, 40, cost)
+    costs = searched(url, 30, cost)
     assert sum(each is None for each in costs[:10]) >= 4
-    assert sum(each is None for each in costs[-15:]) <= 5
+    assert sum(each is None for each in costs[-12:]) <= 4
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

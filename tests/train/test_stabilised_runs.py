@@ -12,6 +12,7 @@ from small_runs import config, records, tensors
 from torch import Tensor, nn
 
 from adversarium import losses, penalties
+from adversarium.conditionals import CONDITIONALS
 from adversarium.config import TrainConfig
 from adversarium.data import open_data
 from adversarium.diagnostics import Circumstances
@@ -31,7 +32,7 @@ from adversarium.train.slots import terms_of
 from adversarium.train.step import SingleView
 from adversarium.train.terms import played
 from adversarium.train.watch import looked_at
-from adversarium.types import Objective, Term
+from adversarium.types import Condition, Objective, Term
 
 OPTIONS: dict[str, dict[str, object]] = {
     "ada": {"data": "mnist", "width": 8, "augment": "ada(kimg=1.0, p=0.3)"},
@@ -44,8 +45,10 @@ OPTIONS: dict[str, dict[str, object]] = {
     "top-k": {"top_k": 0.5, "top_k_kimg": 0.2},
     "projection": {"data": "mnist", "width": 8, "conditional": "projection", "drop_condition": 0.2, "preset": "r3gan"},
     "acgan": {"data": "mnist", "width": 8, "conditional": "acgan"},
+    "contrastive": {"data": "mnist", "width": 8, "conditional": "contrastive"},
     "infogan": {"data": "mnist", "width": 8, "conditional": "infogan(continuous=2)"},
 }
+WITH_BATCH_NORM = ("acgan", "contrastive", "infogan")
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -56,6 +59,8 @@ def test_a_resumed_run_ends_as_one_that_never_stopped(tmp_path: Path, options: d
     ours, theirs = tensors(whole.path), tensors(halves.path)
     assert ours.keys() == theirs.keys()
     assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+    if options.get("conditional", "").partition("(")[0] in WITH_BATCH_NORM:
+        assert any(name.startswith("critic.") and name.endswith("running_var") for name in ours)
     assert all(math.isfinite(value) for record in records(whole.path) for value in record.values())
 
 
@@ -302,7 +307,8 @@ def test_labels_are_dropped_at_random(tmp_path: Path) -> None:
         ({"conditional": "projektion"}, "did you mean 'projection'"),
         ({"conditional": "projection", "packing": 2}, "several classes"),
         ({"conditional": "acgan", "replay_pool": 50}, "other labels"),
-        ({"conditional": "infogan", "critic_batch_norm": True}, "information"),
+        ({"conditional": "infogan", "terms": "lecam", "critic_batch_norm": True}, "the term lecam"),
+        ({"conditional": "acgan", "preset": "r3gan", "critic_batch_norm": True}, "must not contain batch norm"),
         ({"conditional": "infogan", "drop_condition": 0.1}, "given no labels"),
         ({"packing": 3}, "wanted a batch of whole packs, 63 say"),
         ({"data": "ring", "augment": "ada"}, "wants images"),
@@ -337,6 +343,29 @@ def test_resolving_is_done_once(tmp_path: Path) -> None:
     assert once.conditional == "acgan(weight=2.0, fake=True)"
     assert once.critic_batch_norm is False  # lecam reads single scores
     assert {term.name for term in build(once, source).step.objective.critic_terms} == {"acgan_critic", "lecam"}
+
+
+@pytest.mark.parametrize("conditional", [None, *CONDITIONALS])
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, True),
+        ({"terms": "feature_matching"}, True),
+        ({"terms": "orthogonal_regularisation"}, True),
+        ({"terms": "lecam"}, False),
+        ({"terms": "cr"}, False),
+        ({"terms": "zcr_critic"}, False),
+        ({"penalties": "r1(gamma=1.0)"}, False),
+        ({"preset": "wgan-gp"}, False),
+    ],
+)
+def test_naming_classes_takes_no_batch_norm_out_of_the_critic(
+    conditional: str | None, options: dict[str, object], expected: bool
+) -> None:
+    codec = open_data("mnist").codec
+    found = resolve(TrainConfig(device="cpu", conditional=conditional, **options), codec, Condition("label", 10))
+    assert found.critic_batch_norm is expected
+    assert found.network == "dcgan"
 
 
 def test_a_conditional_critic_is_asked_the_same_of_held_out_digits(tmp_path: Path) -> None:

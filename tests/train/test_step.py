@@ -249,7 +249,7 @@ def test_on_a_gpu_numbers_are_looked_at_when_they_are_read() -> None:
         step.measurements()
 
 
-# information wants codes with a category, and a critic that recognises them: tests/train/test_conditional_runs.py
+# information wants codes with a category, and a critic that recognises them: tests/train/test_naming_steps.py
 @pytest.mark.parametrize("name", [name for name in GENERATOR_PENALTIES if name != "information"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_penalty_on_the_generator_works_in_a_step(name: str, precision: str) -> None:

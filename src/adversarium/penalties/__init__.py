@@ -128,6 +128,23 @@ WANTED_METHODS: dict[str, str] = {
 Those that want ``classify`` or ``contrast`` also want it bound to a condition, by ``nets.Conditioned``.
 """
 
+WITH_BATCH_NORM = frozenset(
+    {
+        "feature_matching",
+        "acgan_critic",
+        "acgan_generator",
+        "contrastive_critic",
+        "contrastive_generator",
+        "information",
+    }
+)
+"""Members that look at samples through the critic, and that batch norm in it does not contradict.
+
+They name a sample's class or code, or compare two batches, as the authors' critics with batch norm do. All others that
+look at samples through the critic say something of each on its own (its slope, its score, that it keeps its score when
+it is changed), which batch norm mixes with the rest of the batch.
+"""
+
 __all__ = [
     "BATCH_STATISTICS",
     "GENERATOR_PENALTIES",
@@ -135,6 +152,7 @@ __all__ = [
     "PENALTIES",
     "SAMPLE_PENALTIES",
     "WANTED_METHODS",
+    "WITH_BATCH_NORM",
     "Encodes",
     "FeatureMatching",
     "FromScores",

@@ -62,7 +62,7 @@ def _misnamed(critic: Critic, samples: Tensor, name: str) -> PerSample:
     return functional.cross_entropy(logits, condition.to(logits.device), ignore_index=classes, reduction="none")
 
 
-def _contrasted(critic: Critic, samples: Tensor, temperature: float, name: str) -> PerSample:
+def _contrasted(critic: Critic, samples: Tensor, temperature: float, positives: bool, name: str) -> PerSample:
     """Return the conditional contrastive loss of each sample, ``[B]``; 0 for samples of which nothing is asked."""
     condition = _repeated(condition_of(critic, name), samples)
     embeddings, proxies = cast(tuple[Tensor, Tensor], method_of(critic, "contrast", name)(samples))
@@ -77,7 +77,7 @@ def _contrasted(critic: Critic, samples: Tensor, temperature: float, name: str) 
     to_proxy = (near * proxy).sum(1, keepdim=True) / temperature
     others = asked & ~torch.eye(len(samples), dtype=torch.bool, device=asked.device)
     # equal vectors are two samples' own conditions, and equal labels one class
-    alike = condition[:, None] == condition if condition.ndim == 1 else torch.zeros_like(others)
+    alike = condition[:, None] == condition if positives and condition.ndim == 1 else torch.zeros_like(others)
     every, positive_ones = (
         torch.cat([to_proxy, between.masked_fill(~mask, -torch.inf)], 1).logsumexp(1)
         for mask in (others, others & alike)
@@ -141,22 +141,24 @@ def acgan_generator(weight: float = 1.0) -> Penalty:
     return penalty
 
 
-def contrastive_critic(weight: float = 1.0, temperature: float = 1.0) -> ScorePenalty:
+def contrastive_critic(weight: float = 1.0, temperature: float = 1.0, positives: bool = True) -> ScorePenalty:
     """Ask the critic to embed real samples near those of their class and near its proxy, and far from all others (2C).
 
     Formula:
         -λ·log[(exp(l_i·e_i/t) + Σ over k ≠ i with c_k = c_i of exp(l_i·l_k/t))
                / (exp(l_i·e_i/t) + Σ over k ≠ i of exp(l_i·l_k/t))]
         (l, e) = critic.contrast(x), each row divided by its length: a sample's embedding, and its condition's proxy
+        without ``positives``: no sum above the line
     Convention:
-        λ = ``weight`` = 1, t = ``temperature`` = 1. Not negative, and 0 in a batch of one or of one class: the samples
-        are coupled, in distributed training those of a process. Where conditions are vectors, each sample's own proxy
-        is its only positive. Samples of which nothing is asked (label K of K classes, a vector of zeros) count 0, in a
-        mean over all, and are no one's negatives. Which label that is says the ``Condition`` that one of the critic's
-        modules holds as ``condition``; where none does, every label is a class.
+        λ = ``weight`` = 1, t = ``temperature`` = 1. Not negative, and 0 in a batch of one, or of one class (that only
+        with ``positives``): the samples are coupled, in distributed training those of a process. Where conditions are
+        vectors, each sample's own proxy is its only positive. Samples of which nothing is asked (label K of K classes,
+        a vector of zeros) count 0, in a mean over all, and are no one's negatives. Which label that is says the
+        ``Condition`` that one of the critic's modules holds as ``condition``; where none does, every label is a class.
     Elsewhere:
         The authors' PyTorch-StudioGAN ``ConditionalContrastiveLoss``: the same, but the sums run over all processes'
-        samples. Its CIFAR-10 run has λ = 1 and t = 1. Its ``D2DCE`` is another loss (ReACGAN's).
+        samples. Its CIFAR-10 run has λ = 1 and t = 1. Its ``D2DCE`` is another loss (ReACGAN's). Its early
+        versions can leave the sum above the line out too (``pos_collected_numerator``).
     Use when:
         There are many classes, or conditions that are vectors.
     Paper:
@@ -170,21 +172,24 @@ def contrastive_critic(weight: float = 1.0, temperature: float = 1.0) -> ScorePe
     positive(temperature=temperature)
 
     def value(batch: Scored) -> Tensor:
-        return weight * _contrasted(batch.critic, batch.real, temperature, "contrastive_critic")
+        return weight * _contrasted(batch.critic, batch.real, temperature, positives, "contrastive_critic")
 
     return ScorePenalty(reads=(), value=value)
 
 
-def contrastive_generator(weight: float = 1.0, temperature: float = 1.0) -> Penalty:
+def contrastive_generator(weight: float = 1.0, temperature: float = 1.0, positives: bool = True) -> Penalty:
     """Ask for samples that the critic embeds near those of their class and near its proxy, far from all others (2C).
 
     Formula:
         -λ·log[(exp(l_i·e_i/t) + Σ over k ≠ i with c_k = c_i of exp(l_i·l_k/t))
                / (exp(l_i·e_i/t) + Σ over k ≠ i of exp(l_i·l_k/t))], the samples all fake
         (l, e) = critic.contrast(G(z, c)), each row divided by its length
+        without ``positives``: no sum above the line
     Convention:
         As in ``contrastive_critic``, on the *generator's* side and on fake samples. λ = ``weight`` = 1,
-        t = ``temperature`` = 1. The real samples are not looked at.
+        t = ``temperature`` = 1. The real samples are not looked at. With ``positives`` it counts for little that all
+        samples of a class are of another, if they agree: with 64 samples of ten classes and cosines of 1 and 0 the
+        value is 1.41 where each is at its own proxy and 1.49 where all are at another's; without, 3.34 and 4.31.
     Elsewhere:
         The authors' PyTorch-StudioGAN ``ConditionalContrastiveLoss``: the same, but the sums run over all processes'
         samples.
@@ -202,6 +207,6 @@ def contrastive_generator(weight: float = 1.0, temperature: float = 1.0) -> Pena
 
     def penalty(critic: Critic, real: Tensor, fake: Tensor, rng: torch.Generator | None = None) -> PerSample:
         check_samples(fake, "fake")
-        return weight * _contrasted(critic, fake, temperature, "contrastive_generator")
+        return weight * _contrasted(critic, fake, temperature, positives, "contrastive_generator")
 
     return penalty

@@ -14,7 +14,7 @@ from adversarium.stabilisers import AUGMENTATIONS, Augmentation
 from adversarium.train.optimizers import decay_kimg, settings_of
 from adversarium.train.precision import resolve_device, resolve_precision
 from adversarium.train.rules import rule_of
-from adversarium.train.slots import terms_of, terms_that_read
+from adversarium.train.slots import terms_of, terms_on_single_samples
 from adversarium.train.terms import based, further, with_terms
 from adversarium.types import Anneal, Condition, Objective, Preset, Scheduled
 
@@ -187,13 +187,13 @@ def _refuse_with_conditions(config: TrainConfig, method: Conditional) -> None:
 
 
 def _critic_batch_norm(config: TrainConfig, preset: Preset, family: Family, method: Conditional | None) -> bool:
-    """Return whether the critic gets batch norm: not where further terms look at single samples through it."""
+    """Return whether the critic gets batch norm: not where further terms say something of single samples."""
     own = Objective(loss=preset.objective.loss)
     if method is not None:
         own = dataclasses.replace(
             own, critic_terms=method.critic_terms, critic_latent_terms=method.critic_latent_terms
         )
-    reading = terms_that_read(with_terms(own, further(config)))
+    reading = terms_on_single_samples(with_terms(own, further(config)))
     if config.critic_batch_norm and reading:
         raise InputError(
             f"the critic cannot have batch norm with the term {reading[0]}, which is a statement about each sample on "

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from adversarium.penalties import FromScores, on_whole, rows_of
+from adversarium.penalties import WANTED_METHODS, WITH_BATCH_NORM, FromScores, on_whole, rows_of
 from adversarium.types import SLOTS, AnyPenalty, Objective, Term, at
 
 
@@ -13,13 +13,19 @@ def terms_of(objective: Objective) -> list[Term[Any]]:
     return [term for slot in SLOTS for term in getattr(objective, slot)]
 
 
-def terms_that_read(objective: Objective) -> list[str]:
-    """Return the names of the critic's terms that look at its scores of samples: not those on weights alone."""
-    return [
-        term.name
-        for term in objective.critic_terms
-        if not isinstance(on_whole(term.penalty), FromScores) or on_whole(term.penalty).reads
-    ] + [term.name for term in objective.critic_latent_terms]
+def terms_on_single_samples(objective: Objective) -> list[str]:
+    """Return the names of the critic's terms that say something of each sample on its own: batch norm excludes them.
+
+    Not those on weights alone, nor those of :data:`~adversarium.penalties.WITH_BATCH_NORM`.
+    """
+    terms: tuple[Term[Any], ...] = (*objective.critic_terms, *objective.critic_latent_terms)
+    return [term.name for term in terms if term.name not in WITH_BATCH_NORM and not _on_weights(term)]
+
+
+def _on_weights(term: Term[Any]) -> bool:
+    """Whether a term takes neither scores nor anything else that the critic shows of samples."""
+    penalty = on_whole(term.penalty)
+    return isinstance(penalty, FromScores) and not penalty.reads and term.name not in WANTED_METHODS
 
 
 def modules_of(objective: Objective) -> dict[str, nn.Module]:

@@ -22,7 +22,7 @@ from adversarium.train.objective import (
     latent_parts,
 )
 from adversarium.train.passes import bound
-from adversarium.train.slots import modules_of, terms_that_read
+from adversarium.train.slots import modules_of, terms_on_single_samples
 from adversarium.train.views import Autocast, SingleView
 from adversarium.types import Closure, Constraint, GameRule, Objective, Scheduled, at
 
@@ -75,8 +75,9 @@ class Step:
         top_k: the share of the fakes, those that score highest, that the generator's loss is taken over.
 
     Raises:
-        InputError: the players share a parameter, or a penalised critic has batch norm; a rule that wants one fixed
-            batch, or second derivatives of what is to be compiled; a batch that ``packing`` does not divide.
+        InputError: the players share a parameter, or a critic with batch norm has a term that says something of each
+            sample on its own (see ``penalties.WITH_BATCH_NORM``); a rule that wants one fixed batch, or second
+            derivatives of what is to be compiled; a batch that ``packing`` does not divide.
     """
 
     def __init__(
@@ -361,12 +362,12 @@ class Step:
             moved = {id(each) for group in optimizer.param_groups for each in group["params"] if each.requires_grad}
             if moved != {id(parameter) for parameter in network.parameters() if parameter.requires_grad}:
                 raise InputError(f"the {player}'s optimizer does not hold exactly the {player}'s trained parameters")
-        reading = terms_that_read(self.objective)
+        reading = terms_on_single_samples(self.objective)
         if critic_has_batch_norm and reading:
             names = ", ".join(reading)
             raise InputError(
-                f"the critic has batch norm and a penalty ({names}): a penalty is a statement about each sample on "
-                "its own, and batch norm makes every score depend on the whole batch"
+                f"the critic has batch norm and a penalty ({names}) that says something of each sample on its own: "
+                "batch norm makes every score depend on the whole batch"
             )
 
 

@@ -1,0 +1,203 @@
+"""Before a study begins: what cannot be done is named, and how long the rest takes is about right."""
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_studies import Doing, images, method, plan, vectors
+
+from adversarium.data import open_data
+from adversarium.errors import InputError
+from adversarium.study import outlook as looking
+from adversarium.study.jobs import Job
+from adversarium.study.outlook import MOST_TOGETHER, Prospect, jobs_of, outlook
+from adversarium.study.plan import Budget, Method, Plan
+
+
+def looked(made: Plan, workers: int = 2, **options: Any) -> Any:
+    return outlook(made, open_data(made.data), workers=workers, device="cpu", **options)
+
+
+def test_what_is_known_of_methods_before_they_run() -> None:
+    tried: list[str] = []
+    packed = Method(name="packed", options={"preset": "gan", "packing": 2})
+    found = looked(plan(method("gan"), method("wgan-gp"), packed, seeds=(0, 1, 2)), on_method=tried.append)
+    assert tried == ["gan", "wgan-gp", "packed"]
+    gan, gp, packs = found.prospects
+    assert (gan.steps, gp.steps, packs.steps) == (24, 8, 24)
+    assert (gan.together, gp.together, packs.together) == (3, 3, 1)
+    assert (gan.alone, packs.alone) == ("", "packing is 2")
+    assert found.workers == 2
+    assert 0 < gan.trial_seconds <= gan.seconds < found.seconds
+    assert looked(plan(seeds=(0,)), workers=40).workers == 2
+
+
+def test_threads_are_given_back() -> None:
+    before = torch.get_num_threads()
+    looked(plan())
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("workers", "methods", "seeds", "together"),
+    [(2, 6, 5, 5), (6, 6, 5, 5), (12, 6, 5, 3), (64, 6, 5, 1), (2, 1, 5, 3), (1, 1, 200, MOST_TOGETHER)],
+)
+def test_so_many_runs_are_stacked_that_all_workers_have_some(
+    workers: int, methods: int, seeds: int, together: int
+) -> None:
+    made = plan(*(method(f"m{number}") for number in range(methods)), seeds=tuple(range(seeds)))
+    assert looking._together(made, workers) == together
+    lots = methods * -(-seeds // together)
+    assert lots >= min(workers, methods * seeds) or together == 1
+
+
+def prospects(made: Plan, seconds: float = 6.0, together: int = 2) -> list[Prospect]:
+    return [
+        Prospect(method=each.name, steps=10, seconds=seconds, trial_seconds=seconds / 3, together=together, alone="")
+        for each in made.methods
+    ]
+
+
+def test_jobs_are_all_trials_and_runs_once() -> None:
+    searched = method("gan", {"beta1": "0|0.5"})
+    made = plan(searched, method("wgan-gp"), seeds=(0, 3, 9), trials=2)
+    jobs = jobs_of(made, prospects(made))
+    assert [job.key for job in jobs] == [
+        *("trial/gan/0", "trial/gan/1"),
+        *("run/gan/0", "run/wgan-gp/0", "run/gan/3", "run/wgan-gp/3", "run/gan/9", "run/wgan-gp/9"),
+    ]
+    assert {job.key: job.after for job in jobs if job.after} == {f"run/gan/{seed}": "trial/gan" for seed in (0, 3, 9)}
+    assert [(job.cost, job.together) for job in jobs[:3]] == [(2.0, 1), (2.0, 1), (3.0, 2)]
+    assert jobs[3].payload == {"kind": "run", "method": "wgan-gp", "seed": 0}
+
+
+def test_the_end_is_that_of_a_study_that_is_played_through() -> None:
+    """Against a twin in steps of time."""
+    draw = random.Random(3)
+    for _ in range(200):
+        made = plan(
+            *(method(f"m{number}", {"beta1": "0|0.5"} if draw.random() < 0.5 else {}) for number in range(4)),
+            seeds=tuple(range(draw.randint(1, 5))),
+            trials=draw.randint(0, 3),
+        )
+        found = [
+            Prospect(
+                method=each.name,
+                steps=1,
+                seconds=together * draw.randint(1, 5),
+                trial_seconds=draw.randint(1, 5),
+                together=together,
+                alone="",
+            )
+            for each in made.methods
+            for together in [draw.randint(1, 3)]
+        ]
+        lots = looking._lots(jobs_of(made, found))
+        workers = draw.randint(1, 5)
+        assert looking._makespan(lots, workers) == pytest.approx(_played(lots, workers))
+
+
+def _played(lots: list[list[Job]], workers: int) -> float:
+    """Each lot in its turn begins once a worker is free, who waits for what it comes after."""
+    ends: list[float] = []
+    free, done = [0.0] * workers, dict[str, float]()
+    for lot in lots:
+        worker = min(range(workers), key=free.__getitem__)
+        begins = max([free[worker], *(end for group, end in done.items() if group == lot[0].after)])
+        free[worker] = begins + sum(job.cost for job in lot)
+        done[lot[0].group] = max(done.get(lot[0].group, 0.0), free[worker])
+        ends.append(free[worker])
+    return max(ends)
+
+
+# refused
+
+SEARCHED = {"beta1": "0|0.5"}
+BAD: list[tuple[Plan, str]] = [
+    (plan(method("gan"), method("gan")), "two methods are called 'gan'"),
+    (plan(seeds=(0, 0)), "seeds name 0 twice"),
+    (plan(method("gan", network="dcgan")), "method gan: "),
+    (plan(method("gan", conditional="projection")), "method gan: "),
+    (plan(method("gan"), method("nope")), "method nope: unknown preset"),
+    (plan(method("gan", loss="hing")), "method gan: unknown loss 'hing' (did you mean 'hinge'?)"),
+    (plan(protocol="sw3_100_raw_test"), "sw3"),
+    (plan(protocol="fd100_lenet_test"), "lenet features"),
+    (plan(others=("memorisation100_raw_train",)), "nothing to memorise"),
+    (plan(budget=Budget(1.0, "gradients")), "a step of gan takes 2: wanted at least 4gradients"),
+    (plan(method("wgan-gp"), budget=Budget(11.0, "gradients")), "wanted at least 12 gradients, or --measurements 1"),
+    (plan(method("wgan-gp"), budget=Budget(0.01, "kimg")), "about 1 step: too few for 2 measurements; wanted at l"),
+    (plan(method("gan"), budget=Budget(1e-6, "seconds")), "too few for 2 measurements; wanted at least"),
+    (plan(method("gan", SEARCHED, beta1=0.5), trials=2), "gan sets beta1, and the search of gan names beta1"),
+    (plan(method("gan", SEARCHED), trials=2, options={"beta1": 0.5}), "the study sets beta1"),
+    (plan(method("gan", SEARCHED), trials=2, sampler="tpee"), "unknown sampler 'tpee' (did you mean 'tpe'?)"),
+    (plan(method("gan", SEARCHED), trials=2, pruner="medain"), "unknown pruner 'medain' (did you mean 'median'?)"),
+    (plan(method("gan", {"network": "vector-mlp|dcgan"}), trials=2), "search of network tries dcgan: "),
+    (plan(method("gan", {"penalty_scale": "0.1..1"}), trials=2), "search of penalty_scale tries 0.1: "),
+    (plan(method("gan", {"batch_size": "8..80000"}), trials=2, budget=Budget(10.0, "seconds")), ""),
+]
+
+
+@pytest.mark.parametrize(("made", "words"), BAD[:-1], ids=[words for _, words in BAD[:-1]])
+def test_what_cannot_be_done_is_named_before_anything_is(made: Plan, words: str) -> None:
+    with pytest.raises(InputError) as error:
+        looked(made)
+    assert words in str(error.value)
+    assert str(error.value).count("method ") <= 1
+
+
+def test_workers_are_at_least_one() -> None:
+    with pytest.raises(InputError, match="workers is 0"):
+        looked(plan(), workers=0)
+
+
+@pytest.mark.parametrize("unit", ["gradients", "kimg"])
+@pytest.mark.parametrize("name", ["gan", "wgan-gp", "wgan-gp-extraadam"])
+def test_the_budget_that_is_named_is_enough(unit: str, name: str) -> None:
+    with pytest.raises(InputError) as error:
+        looked(plan(method(name), budget=Budget(10.0, "gradients") if unit == "gradients" else Budget(0.01, "kimg"),
+                    measurements=7))  # fmt: skip
+    least = str(error.value).split("wanted at least ")[1].split(",")[0]
+    assert looked(plan(method(name), budget=Budget.parse(least.replace(" ", "")), measurements=7)).seconds > 0
+
+
+def test_data_that_methods_cannot_take_are_named(tmp_path: Path) -> None:
+    pictures = plan(
+        method("gan", network="vector-mlp"),
+        data=images(tmp_path / "images.npz"),
+        hold_out=0.25,
+        protocol="sw2_12_random_conv_test",
+    )
+    with pytest.raises(InputError, match="method gan: "):
+        looked(pictures)
+    few = plan(method("gan"), data=vectors(tmp_path / "few.npz", 9), hold_out=0.25, protocol="sw2_3_raw_test",
+               options={"batch_size": 64})  # fmt: skip
+    with pytest.raises(InputError, match="batch_size"):
+        looked(few)
+
+
+def test_a_method_that_diverges_at_once_can_be_compared() -> None:
+    wild = dict.fromkeys(("critic_learning_rate", "generator_learning_rate"), 1e18)
+    for options in ({}, {"packing": 2}):
+        (found,) = looked(plan(method("wgan-gp", **wild, **options))).prospects
+        assert found.steps == 8
+        assert 0 < found.seconds < 60
+
+
+@pytest.mark.slow
+def test_it_takes_about_as_long_as_was_said(tmp_path: Path) -> None:
+    """In this process, so without start and report: within a factor of two."""
+    packed = Method(name="packed", options={"preset": "gan", "packing": 2})
+    names = ("gan", "wgan-gp", "packed")
+    made = plan(method("gan"), method("wgan-gp"), packed, seeds=(0, 1, 2, 3), budget=Budget(6.0, "kimg"),
+                measurements=5, others=("modes2500_raw_test",), options={"width": 64, "batch_size": 32})  # fmt: skip
+    for name, found in zip(names, looked(made, workers=1).prospects, strict=True):
+        doing = Doing(made, tmp_path / name)
+        began = time.perf_counter()
+        for first in range(0, 4, found.together):
+            doing.runs(name, range(first, first + found.together))
+        took = time.perf_counter() - began
+        said = found.seconds * 4 / found.together
+        assert 0.5 < said / took < 2, (name, said, took)
