@@ -15,7 +15,7 @@ NEEDS := adversarium needs Python 3.10 or newer: make PYTHON=/path/to/python
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "  ARGS='...' is appended to the command: make run ARGS='--preset wgan-gp', make test ARGS='-k hinge'"
+	@echo "  ARGS='...' is appended to the command: make test ARGS='-k hinge'"
 	@echo "  PYTHON=python3.12 chooses the Python of a new .venv (any from 3.10 on)"
 
 setup: $(READY)  ## create .venv with adversarium and the development tools (run, test, ... do this first)
@@ -36,8 +36,11 @@ $(READY): pyproject.toml constraints.txt
 			/^Installing / {print "  copying files"} {fflush()}'
 	@touch $@
 
-run: $(READY)  ## train a generator of handwritten digits: adversarium train mnist
-	$(BIN)/adversarium train mnist $(ARGS)
+# A study that was stopped goes on; one that is done writes its report again.
+run: $(READY)  ## compare the six losses of every introduction, on the ring and on digits: two reports
+	$(BIN)/adversarium study ring --seeds 10 --budget 6000gradients --width 64 \
+		--critic-learning-rate 1e-3 --generator-learning-rate 1e-3 --out studies/ring $(ARGS)
+	$(BIN)/adversarium study mnist --seeds 3 --budget 12kimg --measurements 4 --out studies/mnist $(ARGS)
 
 test: $(READY)  ## the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)

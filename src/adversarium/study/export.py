@@ -18,7 +18,7 @@ OPTION = "option_"
 OTHER = "other_"
 """Begins the columns of further protocols."""
 
-EXTRA = "parquet"
+EXTRA = "study"
 """The extra of this package that brings pyarrow."""
 
 

@@ -1,7 +1,9 @@
 """Before hours are spent: whether each method can run on the data at all, and how long it will take."""
 
 import heapq
+import itertools
 import math
+import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +32,7 @@ from adversarium.train.stacked import StackedTraining, stackable
 from adversarium.train.training import Training
 from adversarium.train.watch import Watch
 
-TIMED_STEPS = 3
+TIMED_STEPS = 4
 """Steps of each method that are taken at least, to see that they can be, and how long they last."""
 
 MOST_TOGETHER = 64
@@ -242,7 +244,7 @@ def _together(plan: Plan, workers: int) -> int:
 
 
 def _timed(training: Training) -> float:
-    """Return how long a step takes: the mean of some, but for the first, which makes what the others use."""
+    """Return how long a step takes."""
     images, marks = 0, [time.perf_counter()]
     try:
         for _ in _some_steps(marks):
@@ -251,7 +253,7 @@ def _timed(training: Training) -> float:
             marks.append(time.perf_counter())
     except ArithmeticError:  # it diverges at once, which the study will tell
         marks.append(time.perf_counter())
-    return _mean(marks)
+    return _typical(marks)
 
 
 def _timed_together(trainings: Sequence[Training]) -> float:
@@ -267,7 +269,7 @@ def _timed_together(trainings: Sequence[Training]) -> float:
         except ArithmeticError:
             pass
         marks.append(time.perf_counter())
-    return _mean(marks)
+    return _typical(marks)
 
 
 def _some_steps(marks: Sequence[float]) -> Iterator[int]:
@@ -276,9 +278,10 @@ def _some_steps(marks: Sequence[float]) -> Iterator[int]:
         yield len(marks)
 
 
-def _mean(marks: Sequence[float]) -> float:
-    first = 1 if len(marks) > 2 else 0
-    return (marks[-1] - marks[first]) / (len(marks) - 1 - first)
+def _typical(marks: Sequence[float]) -> float:
+    """Return how long a step takes, whatever else the machine did in one of them."""
+    took = [after - before for before, after in itertools.pairwise(marks)]
+    return statistics.median(took[1:] or took)  # the first makes what the others use
 
 
 def _lots(jobs: Sequence[Job]) -> list[list[Job]]:
