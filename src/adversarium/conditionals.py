@@ -176,7 +176,8 @@ def infogan(
         numbers
     Convention:
         λ = ``weight`` = 1, λ_u = ``continuous_weight`` = 0.1. Codes are noise, then ``continuous`` numbers uniform in
-        [-1, 1], then ``categories`` columns of a category; see the term ``information``. Q shares the critic's body.
+        [-1, 1], then ``categories`` columns of a category; see the term ``information``. Q shares the critic's
+        body, which keeps its batch norm, as in the authors' openai/InfoGAN: without it dcgan collapsed on digits.
     Use when:
         There are no labels, and the data fall into groups.
     Paper:

@@ -5,6 +5,17 @@ from pathlib import Path
 import pytest
 
 from adversarium.cli import main
+from adversarium.cli.parser import Parser
+from adversarium.cli.train import add_options
+
+
+def test_what_conditional_means_alone_is_what_its_help_says() -> None:
+    parser = Parser("train", "")
+    add_options(parser, ["conditional"])
+    assert parser.parse_args(["--conditional"]).conditional == "concatenation"
+    assert parser.parse_args(["--conditional", "projection"]).conditional == "projection"
+    assert "conditional" not in parser.parse_args([])
+    assert "concatenation (the flag alone)" in " ".join(parser.format_help().split())
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,17 @@ def test_linear_features_give_the_mean_difference(seed: int, shape: tuple[int, .
 
 
 @every_seed
+def test_batch_norm_before_the_features_leaves_no_means_to_match(seed: int):
+    class Normed(Linear):
+        def features(self, samples: Tensor) -> Tensor:
+            return nn.functional.batch_norm(super().features(samples), None, None, training=True)
+
+    matrix, real, fake = normal(4, 6, seed=seed), normal(9, 4, seed=seed + 10), 3 + normal(7, 4, seed=seed + 20)
+    assert feature_matching()(Linear(matrix), real, fake, None).min() > 1
+    assert feature_matching()(Normed(matrix), real, fake, None).max() < 1e-20
+
+
+@every_seed
 def test_its_gradient_is_that_of_the_fake_features_alone(seed: int):
     matrix, real, fake = normal(4, 6, seed=seed), normal(5, 4, seed=seed + 10), normal(7, 4, seed=seed + 20)
     real.requires_grad_()

@@ -15,6 +15,13 @@ from adversarium.study import outlook as looking
 from adversarium.study.jobs import Job
 from adversarium.study.outlook import MOST_TOGETHER, Prospect, jobs_of, outlook
 from adversarium.study.plan import Budget, Method, Plan
+from adversarium.study.pool import cores_here
+
+
+@pytest.fixture(autouse=True)
+def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "slow" not in request.keywords:
+        monkeypatch.setattr(looking, "_TIMED_SECONDS", 0.0)
 
 
 def looked(made: Plan, workers: int = 2, **options: Any) -> Any:
@@ -193,7 +200,7 @@ def test_it_takes_about_as_long_as_was_said(tmp_path: Path) -> None:
     names = ("gan", "wgan-gp", "packed")
     made = plan(method("gan"), method("wgan-gp"), packed, seeds=(0, 1, 2, 3), budget=Budget(6.0, "kimg"),
                 measurements=5, others=("modes2500_raw_test",), options={"width": 64, "batch_size": 32})  # fmt: skip
-    for name, found in zip(names, looked(made, workers=1).prospects, strict=True):
+    for name, found in zip(names, looked(made, workers=cores_here()).prospects, strict=True):
         doing = Doing(made, tmp_path / name)
         began = time.perf_counter()
         for first in range(0, 4, found.together):

@@ -5,6 +5,7 @@ import random
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +232,7 @@ def test_failures_teach_where_not_to_look(url: str) -> None:
     assert sum(each is None for each in costs[-12:]) <= 4
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize("pruner", PRUNERS)
+@pytest.mark.parametrize(("sampler", "pruner"), [*zip_longest(SAMPLERS, PRUNERS, fillvalue="none")])
 def test_every_sampler_and_pruner_can_be_had(url: str, sampler: str, pruner: str) -> None:
     if sampler == "gp":
         pytest.importorskip("scipy")

@@ -102,9 +102,8 @@ def named(method: str, critic: Any, samples: Tensor, labels: Tensor | None, code
     values = []
     for i in range(len(rows)):
         own = (rows[i] @ proxies[i]).exp()
-        pairs = {k: (rows[i] @ rows[k]).exp() for k in range(len(rows)) if k != i}
-        alike = sum((value for k, value in pairs.items() if labels[k] == labels[i]), own)
-        values.append(-(alike / sum(pairs.values(), own)).log())
+        others = sum((rows[i] @ rows[k]).exp() for k in range(len(rows)) if k != i)
+        values.append(-(own / (own + others)).log())
     return torch.stack(values).mean()
 
 
@@ -177,11 +176,7 @@ def test_a_rule_that_differentiates_twice_sees_through_batch_norm(method: str) -
 
     step_of(method, *pair, GameRule(name="twice", play=twice, second_order=True))()
     torch.testing.assert_close(seen[0], gradients(0), rtol=1e-9, atol=1e-11)
-    differences = (gradients(1e-5) - gradients(-1e-5)) / 2e-5
-    if method == "infogan":
-        # the critic's own term is differentiated by the generator too, which detached fakes do not show
-        assert torch.isfinite(seen[1]).all()
-    torch.testing.assert_close(seen[1], differences, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(seen[1], (gradients(1e-5) - gradients(-1e-5)) / 2e-5, rtol=1e-5, atol=1e-7)
 
 
 EXCLUDED = {

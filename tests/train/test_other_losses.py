@@ -28,7 +28,7 @@ SAME = [
 
 @pytest.mark.parametrize(("one", "other"), SAME, ids=lambda options: " ".join(map(str, options.values())))
 def test_the_same_method_by_two_names(tmp_path: Path, one: dict[str, object], other: dict[str, object]) -> None:
-    first, second = (train(config(tmp_path / str(n), steps=12, **each)) for n, each in enumerate((one, other)))
+    first, second = (train(config(tmp_path / str(n), steps=6, **each)) for n, each in enumerate((one, other)))
     found, expected = weights(first.path), weights(second.path)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-6, atol=1e-7)
@@ -44,9 +44,9 @@ def test_only_what_is_asked_for_changes() -> None:
 
 def test_a_run_keeps_them(tmp_path: Path) -> None:
     options = {"preset": "wgan-gp", "loss": "hinge", "penalties": "r1(gamma=1.0)"}
-    whole = train(config(tmp_path / "whole", steps=12, **options))
-    train(config(tmp_path / "part", steps=5, **options))
-    resume(tmp_path / "part", budget={"steps": 12})
+    whole = train(config(tmp_path / "whole", steps=6, **options))
+    train(config(tmp_path / "part", steps=3, **options))
+    resume(tmp_path / "part", budget={"steps": 6})
     for name, value in weights(whole.path).items():
         assert torch.equal(weights(tmp_path / "part")[name], value)
 

@@ -182,7 +182,7 @@ def _values(options: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked for, from a file and the command line, which wins."""
     file = options.pop("config", None)
     values: dict[str, Any] = read_config(Path(file)) if file else {}
-    known = {"data", "seeds", "budget", *_TABLES, *_LISTS, *_OF_THE_PLAN}
+    known = ["data", "seeds", "budget", *_TABLES, *_LISTS, *_OF_THE_PLAN]
     for name in values:
         require(name in known, f"{file}: a study has no {name!r}{nearest(name, known)}")
     for name in _TABLES:
@@ -219,10 +219,10 @@ def _method(text: str) -> tuple[str, dict[str, Any]]:
     add_options(parser)
     try:
         return name.strip(), vars(parser.parse(shlex.split(rest)))
+    except InputError as error:  # which is a ValueError, too
+        raise InputError(f"--method {name.strip()}: {error}") from None
     except ValueError as error:
         raise InputError(f"--method is {text!r}: {error}; {wanted}") from None
-    except InputError as error:
-        raise InputError(f"--method {name.strip()}: {error}") from None
 
 
 def _parser() -> Parser:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -101,7 +102,8 @@ class Display:
             f"{clock(progress.elapsed_seconds)}{left}"
         )
         if self._console.is_terminal:
-            bar = ProgressBar(total=1.0, completed=progress.share, width=max(10, self._console.width - 2))
+            # padded by nothing: a bar alone does not end its line
+            bar = Padding(ProgressBar(total=1.0, completed=progress.share, width=max(10, self._console.width - 2)), 0)
             states = self._study.jobs.standings(results=False)
             self._live.update(Group(self._table(states), bar, Text(text)), refresh=True)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES or progress.done == progress.jobs:

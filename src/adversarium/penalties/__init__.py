@@ -140,9 +140,9 @@ WITH_BATCH_NORM = frozenset(
 )
 """Members that look at samples through the critic, and that batch norm in it does not contradict.
 
-They name a sample's class or code, or compare two batches, as the authors' critics with batch norm do. All others that
-look at samples through the critic say something of each on its own (its slope, its score, that it keeps its score when
-it is changed), which batch norm mixes with the rest of the batch.
+They name a sample's class or code (InfoGAN's authors have batch norm in both players), or compare two batches. All
+others that look at samples through the critic say something of each on its own (its slope, its score, that the score
+stays when the sample is changed a little), which batch norm mixes with the rest of the batch.
 """
 
 __all__ = [

@@ -61,11 +61,13 @@ def feature_matching(weight: float = 1.0, norm: MatchingNorm = "squared") -> Pen
         λ = ``weight`` = 1. The norm is over all features, the means over the local batch; real and fake batches may
         differ in size. It is a statistic of the batch: each fake sample gets the same number. It belongs on the
         *generator's* side; no gradient reaches the critic through the real samples (that of the fake ones passes
-        through the critic: freeze its weights, or drop their gradients).
+        through the critic: freeze its weights, or drop their gradients). It goes with batch norm in the critic, but
+        just before the features that leaves little to match: it gives either side the same means.
     Elsewhere:
         The authors' openai/improved-gan takes the *mean* over the features, not the sum: of squares on MNIST and SVHN,
-        of absolute differences on CIFAR-10, and there it is the generator's only loss. PyTorch-StudioGAN
-        ``feature_matching_loss`` is its CIFAR-10 form: 1/(number of features) of ``norm="absolute"``.
+        of absolute differences on CIFAR-10, and there it is the generator's only loss; that critic has weight
+        norm, and no batch norm. PyTorch-StudioGAN ``feature_matching_loss`` is its CIFAR-10 form: 1/(number of
+        features) of ``norm="absolute"``.
     Use when:
         The generator chases a critic that keeps moving, or a critic also classifies (semi-supervised learning).
     Paper:

@@ -184,7 +184,7 @@ class Plan:
 
 
 def _check_names(what: str, values: Mapping[str, Any], kind: type[Plan | Method], wanted: tuple[str, ...]) -> None:
-    known = {each.name for each in dataclasses.fields(kind)}
+    known = [each.name for each in dataclasses.fields(kind)]
     for name in values:
         require(name in known, f"{what} has no {name!r}{nearest(name, known)}")
     for name in wanted:

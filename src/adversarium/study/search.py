@@ -61,7 +61,7 @@ class Dimension:
         Raises:
             InputError: an option that cannot be searched, or another text.
         """
-        known = {BOTH_RATES, *FIELDS} - set(_NOT_SEARCHED)
+        known = sorted({BOTH_RATES, *FIELDS} - set(_NOT_SEARCHED))
         require(option in known, f"search names {option!r}{nearest(option, known)}, which is no option to search for")
         kind = float if option == BOTH_RATES else field_type(option)
         wanted = f"search of {option} is {text!r}: wanted LOW..HIGH, LOW..HIGH log or VALUE|VALUE|..."

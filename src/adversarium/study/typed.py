@@ -84,7 +84,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values with lists as lists and tables as tables, each of the type that is wanted."""
     found = dict(values)
     for name in found:
-        known = {"seeds", *_LISTS, *_TABLES, *_PLAIN}
+        known = ["seeds", *_LISTS, *_TABLES, *_PLAIN]
         require(name in known, f"a study has no {name!r}{nearest(name, known)}")
     require("data" in found, "a study wants data: adversarium study mnist, say")
     for name, kind in _PLAIN.items():
