@@ -68,7 +68,8 @@ def main() -> int:
             return code
         found = Study.open(folder).compared()
         print(
-            f"\n{name}: {found.protocol}, {found.seeds} seeds\n\n| method | median [interval] | values |\n|---|---|---|"
+            f"\n{name}: {found.protocol}, {found.seeds} seeds\n\n"
+            "| method | median [interval] | values |\n|---|---|---|"
         )
         for each in found.standings:
             low, high = each.interval

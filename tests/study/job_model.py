@@ -15,6 +15,8 @@ class Model:
         self.state = dict.fromkeys([job.key for job in jobs], "waiting")
         self.holder: dict[str, tuple[str, int]] = {}
         self.attempt = dict.fromkeys(self.state, 0)
+        self.deaths = dict.fromkeys(self.state, 0)  # without getting further
+        self.progress, self.furthest = dict.fromkeys(self.state, 0.0), dict.fromkeys(self.state, 0.0)
         self.silent: set[str] = set()  # jobs whose worker was not heard of
         self.result: dict[str, Any] = {}
         self.tokens = 0
@@ -27,12 +29,21 @@ class Model:
             if job.after not in open_groups
             and (self.state[job.key] == "waiting" or (self.state[job.key] == "running" and job.key in self.silent))
         ]
+        deaths = {
+            key: self.deaths[key] if state != "running" else 0 if further else self.deaths[key] + 1
+            for key, state in self.state.items()
+            for further in [self.progress[key] > self.furthest[key]]
+        }
         lot: list[Job] = []
-        for job in free:
-            if job.group == free[0].group and len(lot) < min(most, job.together):
-                lot.append(job)
+        for job in [job for job in free if job.group == free[0].group]:
+            room = min(1 if deaths[each.key] >= 2 else each.together for each in [*lot, job])
+            if lot and len(lot) >= min(most, room):
+                break
+            lot.append(job)
         for job in lot:
             self.tokens += 1
+            self.deaths[job.key] = deaths[job.key]
+            self.furthest[job.key] = max(self.furthest[job.key], self.progress[job.key])
             self.state[job.key], self.holder[job.key] = "running", (worker, self.tokens)
             self.attempt[job.key] += 1
             self.silent.discard(job.key)
@@ -59,6 +70,7 @@ def follow(jobs: Jobs, silence: Callable[[str], None], seed: int, turns: int = 2
             worker, most = draw.choice(workers), draw.randint(1, 4)
             claims, expected = jobs.claim(worker, most=most), model.claim(worker, most)
             assert [claim.job.key for claim in claims] == [key for key, _ in expected]
+            assert [claim.deaths for claim in claims] == [model.deaths[key] for key, _ in expected]
             hands += [(claim, token) for claim, (_, token) in zip(claims, expected, strict=True)]
         elif kind == "silence":
             worker = draw.choice(workers)
@@ -74,8 +86,10 @@ def follow(jobs: Jobs, silence: Callable[[str], None], seed: int, turns: int = 2
                 if held:
                     model.state[key], model.result[key] = "done", {"turn": turn}
             elif kind == "beat":
-                assert jobs.beat([claim], {key: draw.random()}) == ([] if held else [key])
+                share = draw.random()
+                assert jobs.beat([claim], {key: share}) == ([] if held else [key])
                 if held:
+                    model.progress[key] = share
                     model.silent.discard(key)
             else:
                 jobs.give_back([claim])

@@ -176,13 +176,18 @@ def trials_of(rng: np.random.Generator, methods: tuple[str, ...], count: int = 1
         found[name] = []
         for _ in range(count):
             rate, state = 10 ** rng.uniform(-5, -2), rng.uniform()
-            cost = None if state < 0.1 else float(abs(np.log10(rate) + 3.5) * 0.2 + 0.05 * rng.lognormal(0, 0.3))
+            pruned = bool(state > 0.8)  # and then its cost is not known
+            cost = (
+                None
+                if state < 0.1 or pruned
+                else float(abs(np.log10(rate) + 3.5) * 0.2 + 0.05 * rng.lognormal(0, 0.3))
+            )
             options = {
                 "critic_learning_rate": rate,
                 "generator_learning_rate": rate,
                 "beta1": float(rng.choice([0, 0.5])),
             }
-            found[name].append({"options": options, "cost": cost, "pruned": bool(state > 0.8)})
+            found[name].append({"options": options, "cost": cost, "pruned": pruned})
     return found
 
 

@@ -191,14 +191,66 @@ def test_the_time_to_a_quality_is_when_half_of_the_runs_are_there():
     assert (found["b"].reached, found["b"].seconds_to_quality, found["b"].kimg_to_quality) == (1, None, None)
     assert (found["a"].seconds, found["a"].kimg) == (6.0, 3.0)
     easy = {each.method: each for each in compare(records, protocol="w2", better="lower", quality=3.0).standings}
-    assert (easy["b"].reached, easy["b"].seconds_to_quality) == (3, 2.0)  # 0.5 s of the stacked one
+    assert (easy["b"].reached, easy["b"].seconds_to_quality) == (3, 2.0)
 
 
-def test_stacked_runs_cost_their_share():
+def test_seconds_of_stacked_runs_are_their_share_already():
     records = [run("a", seed, [1.0], together=4) for seed in range(3)] + [run("b", seed, [1.0]) for seed in range(3)]
     found = {each.method: each for each in compare(records, protocol="w2", better="lower").standings}
-    assert (found["a"].seconds, found["b"].seconds) == (0.5, 2.0)
-    assert (found["a"].seconds_to_quality, found["b"].seconds_to_quality) == (0.5, 2.0)
+    assert (found["a"].seconds, found["b"].seconds) == (2.0, 2.0)
+    assert (found["a"].seconds_to_quality, found["b"].seconds_to_quality) == (2.0, 2.0)
+    assert (found["a"].together, found["b"].together) == (4, 1)
+
+
+def turned_round() -> list[Record]:
+    """y beats x on 13 of 14 seeds; on the other x is the best of 18 methods and y the worst."""
+    others = [f"other {at:02}" for at in range(16)]
+    costs = {
+        seed: {"x": 0.0, "y": 50.0 - 0.01 * seed} | {name: 10.0 + at for at, name in enumerate(others)}
+        if seed == 5
+        else {"x": 2.0 + 0.1 * seed, "y": 1.0} | {name: 60.0 + at for at, name in enumerate(others)}
+        for seed in range(14)
+    }
+    return [Record(method=name, seed=seed, value=cost) for seed in costs for name, cost in costs[seed].items()]
+
+
+def test_the_better_of_a_pair_is_who_the_test_favours_even_against_the_mean_ranks():
+    found = compare(turned_round(), protocol="w2", better="lower")
+    ranks = {each.method: each.rank for each in found.standings}
+    assert ranks["x"] < ranks["y"]
+    pair = next(pair for pair in found.pairs if {pair.better, pair.worse} == {"x", "y"})
+    assert (pair.better, pair.worse, pair.wins, pair.runs) == ("y", "x", 13, 14)
+    assert pair.adjusted <= 0.05
+    assert pair.difference is not None
+    assert pair.difference > 0
+    assert found.advice[0].startswith("Use y: better than")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_pair_that_is_told_apart_is_the_wrong_way_round(seed):
+    """By simulation, with an unbent and heavy-tailed noise: a one-sided test in the stated direction agrees."""
+    rng = np.random.default_rng(seed)
+    costs = rng.standard_t(1.5, (12, 5)) + np.arange(5)
+    columns = dict(zip("abcde", costs.T, strict=True))
+    for pair in compare(drawn(costs), protocol="w2", better="lower").pairs:
+        paired = columns[pair.worse] - columns[pair.better]
+        assert (
+            stats.wilcoxon(paired, alternative="greater").pvalue
+            <= stats.wilcoxon(-paired, alternative="greater").pvalue
+        )
+
+
+def test_larger_differences_outweigh_more_of_them():
+    """30 seeds: on 14 a is better by much, on 16 b is better by little."""
+    gains = [3.0 + 0.1 * at for at in range(14)] + [-0.1 - 0.01 * at for at in range(16)]
+    found = compare(study({"a": [0.0] * 30, "b": gains}), protocol="w2", better="lower")
+    (pair,) = found.pairs
+    assert (pair.better, pair.wins) == ("a", 14)
+    assert pair.difference is not None
+    assert pair.difference < 0
+    assert pair.adjusted <= 0.05
+    assert found.advice[0] == "Use a: better than b on 30 seeds."
+    assert found.advice[1].endswith("b, the next, is ahead on most seeds, by less than it is behind on the others.")
 
 
 @pytest.mark.parametrize(
@@ -284,9 +336,12 @@ def test_methods_that_are_the_same_are_seldom_told_apart(law, rng):
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("others", [0, 2])
 @pytest.mark.parametrize("law", LAWS)
-def test_false_positives_in_at_most_five_percent_of_200_studies(law, others, rng):
-    wrong = false_positives(law, 200, others, rng)
-    assert stats.binomtest(wrong, 200, 0.05, alternative="greater").pvalue > 0.01
+def test_false_positives_in_at_most_five_percent_of_200_studies(law, others):
+    """Of these 200: the rate is 3 to 5 %, so that others may have a few more (15 were seen).
+
+    That the rate is at most 5 % is tested on 4,000 studies, with the statistics.
+    """
+    assert false_positives(law, 200, others, np.random.default_rng(4)) <= 10
 
 
 def detections(studies: int, seeds: int, effect: float, rng: np.random.Generator) -> int:

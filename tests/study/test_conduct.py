@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from made_up import records_of
-from small_studies import method, plan
+from small_studies import images, method, plan, vectors
 
+from adversarium.data import ArraySource, open_data, splits
 from adversarium.errors import InputError
-from adversarium.study.conduct import STORAGE, Study, refuse_other
+from adversarium.study.conduct import STORAGE, Study, real_samples, refuse_other, try_database
+from adversarium.study.jobs import Jobs
 from adversarium.study.outlook import Outlook, Prospect
 from adversarium.study.plan import Budget, Method, Plan
 
@@ -122,11 +124,11 @@ def test_folders_of_something_else_are_refused(tmp_path: Path) -> None:
     (tmp_path / "full" / "notes.txt").write_text("mine")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="is a file"):
-        refuse_other(tmp_path / "file", PLAN)
+        refuse_other(tmp_path / "file", PLAN, name="a", own_database=True)
     with pytest.raises(InputError, match="holds something that is no study"):
-        refuse_other(tmp_path / "full", PLAN)
-    refuse_other(tmp_path / "empty", PLAN)
-    refuse_other(tmp_path / "new", PLAN)
+        refuse_other(tmp_path / "full", PLAN, name="a", own_database=True)
+    for name in ("empty", "new"):
+        refuse_other(tmp_path / name, PLAN, name=name, own_database=True)
     with pytest.raises(InputError, match="cannot be made|Not a directory|is a file"):
         begun(tmp_path / "file" / "below")
 
@@ -179,6 +181,72 @@ def test_a_name_that_is_taken_in_a_database_leaves_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "second").exists()
 
 
+def test_a_study_keeps_its_name_and_its_database(study: Study, tmp_path: Path) -> None:
+    """The same plan under another name, or from another database, would make its own runs anew in its folder."""
+    folder, before = tmp_path / "study", (tmp_path / "study" / "study.json").read_text()
+    url = f"sqlite:///{folder}/study.db"
+    with pytest.raises(InputError, match="name is 'study' there, and 'another' here"):
+        begun(folder, name="another")
+    for way in (lambda: Study.join(folder, url=url, name="study"), lambda: begun(folder, url=url)):
+        with pytest.raises(InputError, match=r"the database is in its folder there, and elsewhere \(--storage\) here"):
+            way()
+    assert (folder / "study.json").read_text() == before
+    study.jobs.close()
+    folder.rename(tmp_path / "moved")
+    again = begun(tmp_path / "moved")
+    assert (again.name, again.jobs.left()) == ("study", 10)
+    again.jobs.close()
+
+
+def test_a_database_is_tried_before_methods_are(study: Study, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/study/study.db"
+    try_database(url, "study", PLAN)
+    try_database(url, "new", replace(PLAN, level=0.01))
+    assert Jobs(url, "new").plan() is None
+    with pytest.raises(InputError, match="holds a study 'study' with another plan: level is 0.05 there, and 0.01"):
+        try_database(url, "study", replace(PLAN, level=0.01))
+
+
+# real samples
+
+
+@pytest.mark.parametrize("kind", ["points", "images", "density"])
+def test_reports_show_real_samples_that_no_run_was_trained_on(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"points": vectors, "images": images}[kind](tmp_path / "data.npz") if kind != "density" else "ring"
+    made = replace(PLAN, data=data, hold_out=0.0 if kind == "density" else 0.25)
+    found = real_samples(made, open_data(data))
+    assert found is not None
+    if kind == "points":
+        source = open_data(data)
+        assert isinstance(source, ArraySource)
+        _, test = splits(source, 0.25)
+        assert isinstance(test, ArraySource)
+        rows = {tuple(row) for row in np.asarray(test.take(np.arange(len(test)))).tolist()}
+        assert {tuple(row) for row in found.tolist()} == rows
+    if kind == "images":
+        assert (found.shape, found.dtype) == ((12, 3, 32, 32), np.uint8)
+    if kind == "density":
+        assert (found.shape, found.dtype) == ((1000, 2), np.float32)
+        assert np.abs(np.linalg.norm(found, axis=1) - np.linalg.norm(found, axis=1).mean()).max() < 0.2
+    given: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "adversarium.study.conduct.write_report", lambda *_, **options: given.update(options) or Path()
+    )
+    study = begun(tmp_path / "study", made)
+    done(study)
+    study.report()
+    np.testing.assert_array_equal(given["real"], found)
+    if kind != "density":
+        Path(data).unlink()
+        told: list[str] = []
+        study.report(tell=told.append)
+        assert given["real"] is None
+        assert "the report is without real samples: " in told[0]
+    study.jobs.close()
+
+
 # a database that several machines reach
 
 
@@ -195,6 +263,7 @@ def test_a_study_is_joined_by_its_name(tmp_path: Path, monkeypatch: pytest.Monke
     found = Study.open(tmp_path / "second")
     assert found.jobs.left() == 10
     assert url not in " ".join(found.command())
+    assert found.go_on == f"adversarium study --resume {tmp_path / 'second'} --storage {url}"
     for each in (first, second, found):
         each.jobs.close()
 
@@ -204,6 +273,10 @@ def test_joining_what_there_is_not_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no study 'ours'"):
         Study.join(tmp_path / "second", url=url, name="ours")
     assert not (tmp_path / "second").exists()
+    begun(tmp_path / "elsewhere", replace(PLAN, data="/photos"), url=url, name="photos").jobs.close()
+    with pytest.raises(InputError, match="data are /photos, which is not here: wanted the same data at the same path"):
+        Study.join(tmp_path / "second", url=url, name="photos")
+    assert not (tmp_path / "second").exists()
     begun(tmp_path / "first", url=url, name="ours").jobs.close()
     begun(tmp_path / "other", replace(PLAN, level=0.01), url=url, name="others").jobs.close()
     with pytest.raises(InputError, match="holds another study"):
@@ -212,7 +285,7 @@ def test_joining_what_there_is_not_leaves_nothing(tmp_path: Path) -> None:
 
 def test_optuna_and_the_jobs_speak_to_a_server_by_one_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Nothing:
-        def __init__(self, url: str, name: str) -> None:
+        def __init__(self, url: str, name: str, **_: Any) -> None:
             pass
 
     monkeypatch.setattr("adversarium.study.conduct.Jobs", Nothing)

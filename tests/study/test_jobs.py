@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from job_model import follow
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.exc import OperationalError
 
 from adversarium.errors import InputError
@@ -301,8 +301,31 @@ def test_attempts_count_deaths_and_not_what_was_given_back(tmp_path: Path) -> No
             silence(tmp_path)
         (claim,) = jobs.claim("me")
         assert claim.attempt == 4
+        assert (claim.deaths, claim.errors) == (3, 0)
         jobs.give_back([claim], counted=True)
-        assert jobs.claim("me")[0].attempt == 5
+        (claim,) = jobs.claim("me")
+        assert (claim.attempt, claim.deaths, claim.errors) == (5, 3, 1)
+
+
+def test_deaths_count_until_a_worker_gets_further(tmp_path: Path) -> None:
+    with study(tmp_path, singles(1)) as jobs:
+        found = []
+        for progress in (0.0, 0.0, 0.3, 0.3, 0.2, 0.3, 0.31, 0.1):
+            (claim,) = jobs.claim("me")
+            found.append(claim.deaths)
+            jobs.beat([claim], {"job0": progress})
+            silence(tmp_path)
+        assert found == [0, 1, 2, 0, 1, 2, 3, 0]
+        assert jobs.claim("me")[0].deaths == 1
+
+
+def test_a_job_that_kills_its_workers_is_soon_held_alone(tmp_path: Path) -> None:
+    with study(tmp_path, [Job(key=f"job{index}", group="all", together=3) for index in range(3)]) as jobs:
+        for _ in range(2):
+            assert len(jobs.claim("me", most=3)) == 3
+            silence(tmp_path)
+        assert [len(jobs.claim(name, most=3)) for name in ("me", "you", "they")] == [1] * 3
+        assert {state.job.key for state in jobs.standings() if state.state == "running"} == {"job0", "job1", "job2"}
 
 
 def test_progress_is_kept_and_an_attempt_knows_where_it_began(tmp_path: Path) -> None:
@@ -414,6 +437,30 @@ def test_a_database_that_is_locked_for_a_while_is_waited_for(tmp_path: Path) -> 
     jobs.close()
 
 
+def test_work_of_another_library_is_repeated_too(tmp_path: Path) -> None:
+    """It asks the same database, and what it raises follows from what the driver raised."""
+    engine = create_engine(f"sqlite:///{tmp_path}/study.db", connect_args={"timeout": 0.01})
+    tries = []
+
+    def write() -> int:
+        tries.append(0)
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql("UPDATE adversarium_jobs SET progress = 0.5")
+        except OperationalError as error:
+            raise LookupError("as it names it") from error
+        return 3
+
+    with study(tmp_path, singles(1), retry_seconds=0.2) as jobs:
+        with _locked(tmp_path), pytest.raises(StudyStoppedError, match="cannot be used any more.*database is locked"):
+            jobs.repeat(write)
+        assert len(tries) > 1
+        assert jobs.repeat(write) == 3
+        with pytest.raises(ZeroDivisionError):
+            jobs.repeat(lambda: 1 // 0)
+    engine.dispose()
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_database_that_stays_locked_ends_the_study_for_now(tmp_path: Path, stopped: bool) -> None:
     with study(tmp_path, singles(1)):
@@ -459,6 +506,9 @@ def test_who_is_asked_to_stop_does_not_wait_for_long(tmp_path: Path, monkeypatch
         ("postgresql://me:pass-word@host:port/name", "is not the URL of one"),
         ("postgresql://me:pass-word@127.0.0.1:1/name", "refused"),
         ("postgres://me:pass-word@no.such.host.invalid/name", "no.such.host.invalid"),
+        ("postgresql://127.0.0.1:1/name?user=me&password=pass-word", "refused"),
+        ("postgresql://127.0.0.1:1/name?sslpassword=pass-word&user=me", "refused"),
+        ("mysql://host/name?user=me&password=pass-word", "is of another kind"),
     ],
 )
 def test_databases_that_cannot_be_used_are_named(tmp_path: Path, url: str, said: str) -> None:

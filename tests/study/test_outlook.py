@@ -1,5 +1,6 @@
 """Before a study begins: what cannot be done is named, and how long the rest takes is about right."""
 
+import dataclasses
 import random
 import time
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_jobs_are_all_trials_and_runs_once() -> None:
 
 
 def test_the_end_is_that_of_a_study_that_is_played_through() -> None:
-    """Against a twin in steps of time."""
+    """Against a twin in steps of time, where every worker takes the first lot that may begin."""
     draw = random.Random(3)
     for _ in range(200):
         made = plan(
@@ -94,30 +95,68 @@ def test_the_end_is_that_of_a_study_that_is_played_through() -> None:
             Prospect(
                 method=each.name,
                 steps=1,
-                seconds=together * draw.randint(1, 5),
-                trial_seconds=draw.randint(1, 5),
+                seconds=1.0,
+                trial_seconds=1.0,
                 together=together,
                 alone="",
             )
             for each in made.methods
             for together in [draw.randint(1, 3)]
         ]
-        lots = looking._lots(jobs_of(made, found))
+        # no two end at once
+        jobs = [dataclasses.replace(job, cost=draw.uniform(1, 5)) for job in jobs_of(made, found)]
         workers = draw.randint(1, 5)
-        assert looking._makespan(lots, workers) == pytest.approx(_played(lots, workers))
+        lots, end = _played(jobs, workers)
+        assert looking.lots_of(jobs) == lots
+        assert looking.played(jobs, workers) == pytest.approx(end)
 
 
-def _played(lots: list[list[Job]], workers: int) -> float:
-    """Each lot in its turn begins once a worker is free, who waits for what it comes after."""
-    ends: list[float] = []
-    free, done = [0.0] * workers, dict[str, float]()
-    for lot in lots:
-        worker = min(range(workers), key=free.__getitem__)
-        begins = max([free[worker], *(end for group, end in done.items() if group == lot[0].after)])
-        free[worker] = begins + sum(job.cost for job in lot)
-        done[lot[0].group] = max(done.get(lot[0].group, 0.0), free[worker])
-        ends.append(free[worker])
-    return max(ends)
+def _played(jobs: list[Job], workers: int) -> tuple[int, float]:
+    """Return how many lots there were, and when the last one ended."""
+    waiting, busy = list(jobs), dict[int, tuple[float, list[Job]]]()
+    now, lots = 0.0, 0
+    while True:
+        for worker in [each for each, (end, _) in busy.items() if end <= now + 1e-9]:
+            del busy[worker]
+        open_groups = {job.group for job in waiting} | {job.group for _, lot in busy.values() for job in lot}
+        for worker in range(workers):
+            ready = [job for job in waiting if job.after not in open_groups]
+            if worker not in busy and ready:
+                lot = [job for job in ready if job.group == ready[0].group][: ready[0].together]
+                waiting = [job for job in waiting if job not in lot]
+                busy[worker] = (now + sum(job.cost for job in lot), lot)
+                lots += 1
+        if not busy:
+            return lots, now
+        now = min(end for end, _ in busy.values())
+
+
+@pytest.mark.parametrize(("width", "stacked"), [(8, True), (256, True), (257, False), (512, False)])
+def test_wide_networks_are_trained_alone_on_a_cpu(width: int, stacked: bool) -> None:
+    (found,) = looked(plan(method("gan"), options={"width": width}), workers=1).prospects
+    assert (found.together > 1) == stacked
+    assert ("stacks of more than 256 are slower" in found.alone) != stacked
+
+
+@pytest.mark.parametrize(
+    ("methods", "seeds", "level", "wanted"),
+    [
+        (6, 5, 0.05, 10),
+        (6, 9, 0.05, 10),
+        (6, 10, 0.05, 0),
+        (2, 5, 0.05, 6),
+        (2, 6, 0.05, 0),
+        (2, 5, 0.1, 0),
+        (1, 1, 0.05, 0),
+    ],
+)
+def test_too_few_seeds_are_known_before(methods: int, seeds: int, level: float, wanted: int) -> None:
+    """The least p of a pair is 2/2ⁿ, and Holm's correction takes it times the number of pairs."""
+    made = plan(*(method(f"m{number}") for number in range(methods)), seeds=tuple(range(seeds)), level=level)
+    assert looking.too_few_seeds(made) == wanted
+    if wanted:
+        pairs = methods * (methods - 1) / 2
+        assert pairs * 2 / 2**wanted <= level < pairs * 2 / 2 ** (wanted - 1)
 
 
 # refused

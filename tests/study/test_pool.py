@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import random
 import signal
@@ -60,7 +61,7 @@ def until(holds: Callable[[], Any], seconds: float = 60.0) -> None:
 
 def do(jobs: Jobs, folder: Path, perform: Any, stop: Stop | None = None, **options: Any) -> tuple[int, list[str]]:
     told: list[str] = []
-    options = {"beat_seconds": 0.02, "poll_seconds": 0.02, "worker": "me", **options}
+    options = {"beat_seconds": 0.02, "poll_seconds": 0.02, "pause_seconds": 0.02, "worker": "me", **options}
     done = work(jobs, perform, folder=folder, go_on="GO ON", stop=stop or Stop(), tell=told.append, **options)
     return done, told
 
@@ -174,7 +175,7 @@ def test_errors_of_the_program_end_the_study_at_the_third_time(folder: Path, job
     told: list[str] = []
     for expected in ([1, 2, 3], [1, 2, 3, 3]):  # going on tries once more
         with pytest.raises(StudyStoppedError, match="ZeroDivisionError: of all things.*go on with: GO ON") as caught:
-            work(jobs, perform, folder=folder, go_on="GO ON", stop=Stop(), tell=told.append)
+            work(jobs, perform, folder=folder, go_on="GO ON", stop=Stop(), tell=told.append, pause_seconds=0.01)
         assert calls == expected
         path = folder / "errors" / "job0-3.txt"
         assert str(path) in str(caught.value)
@@ -182,6 +183,43 @@ def test_errors_of_the_program_end_the_study_at_the_third_time(folder: Path, job
     assert len(told) == 2
     assert all("it is tried again" in line for line in told)
     assert states(jobs) == [("waiting", 2)]
+
+
+def test_deaths_are_no_errors(folder: Path, jobs: Jobs) -> None:
+    begin(jobs, 1)
+    for _ in range(5):
+        assert jobs.claim("me")
+        silence(folder)
+
+    def perform(claims: Sequence[Claim], report: Report) -> Mapping[str, Mapping[str, Any]]:
+        if claims[0].errors < 2:
+            raise ZeroDivisionError("for the moment")
+        return {"job0": {"deaths": claims[0].deaths}}
+
+    done, told = do(jobs, folder, perform)
+    assert (done, len(told)) == (1, 2)
+    assert jobs.results(["job0"]) == {"job0": {"deaths": 5}}
+    assert states(jobs) == [("done", 8)]
+
+
+def test_after_an_error_nobody_tries_it_at_once(folder: Path, jobs: Jobs) -> None:
+    begin(jobs, 1)
+    tried: list[float] = []
+    held: list[bool] = []
+
+    def perform(claims: Sequence[Claim], report: Report) -> Mapping[str, Mapping[str, Any]]:
+        tried.append(time.monotonic())
+        threading.Timer(0.1, lambda: held.append(not jobs.claim("you"))).start()
+        if len(tried) < 3:
+            raise ZeroDivisionError("for the moment")
+        time.sleep(0.3)
+        return {"job0": {}}
+
+    do(jobs, folder, perform, pause_seconds=0.4)
+    first, second = (after - before for before, after in itertools.pairwise(tried))
+    assert first >= 0.4
+    assert second >= 0.8
+    assert held == [True] * 3
 
 
 def test_a_performer_that_returns_nothing_is_an_error_of_the_program(folder: Path, jobs: Jobs) -> None:
@@ -356,6 +394,14 @@ def test_workers_that_cannot_begin_end_the_study_with_their_last_words(folder: P
         pool(jobs, folder, command, workers=2, tell=told.append)
     assert len(told) == 4
     assert all("another one takes its place" in line for line in told)
+
+
+def test_last_words_are_a_workers_own(folder: Path, jobs: Jobs) -> None:
+    begin(jobs, 1)
+    (folder / "logs").mkdir(exist_ok=True)
+    (folder / "logs" / "worker1.log").write_text("what another said long ago\n")
+    with pytest.raises(StudyStoppedError, match="^it said nothing; go on with: GO ON$"):
+        pool(jobs, folder, [sys.executable, "-S", "-c", "raise SystemExit(2)"], workers=1)
 
 
 def test_a_worker_that_says_why_the_study_cannot_go_on_is_quoted(folder: Path, jobs: Jobs) -> None:

@@ -14,7 +14,7 @@ import pytest
 from adversarium.config import TrainConfig
 from adversarium.errors import InputError
 from adversarium.study.plan import Budget, Method, Plan
-from adversarium.study.search import PRUNERS, SAMPLERS, Dimension, Search, best_of, default_search, dimensions
+from adversarium.study.search import PRUNERS, SAMPLERS, Dimension, Search, best_trial, default_search, dimensions
 
 pytest.importorskip("optuna")
 
@@ -171,6 +171,33 @@ def test_a_trial_that_was_told_is_not_done_again(url: str, told: dict[str, Any],
     assert search(url).told("trial/gan/0") == {"options": options, **result}
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before it is asked", "when its answer is lost"])
+def test_a_database_that_is_away_for_a_moment_changes_nothing(tmp_path: Path, after: bool) -> None:
+    """Every question fails once, and is asked again, as the study's jobs do it."""
+    (tmp_path / "calm").mkdir()
+    calm, failed = [], []
+
+    def again(work: Callable[[], Any]) -> Any:
+        if after:
+            work()
+        failed.append(after)
+        return work()
+
+    for folder, options in ((tmp_path / "calm", {}), (tmp_path, {"again": again})):
+        made = plan(pruner="none")
+        found = Search(f"sqlite:///{folder}/study.db", "mine", made, made.methods[0], **options)
+        for number, cost in enumerate((0.5, None, 0.25)):
+            job = f"trial/gan/{number}"
+            trial, tried = found.trial(job)
+            assert not found.is_hopeless(trial, 1.0, 1)
+            found.tell(trial, cost, why="" if cost else "it diverged")
+            found.tell(trial, 0.0)  # what was told stays
+            calm.append((tried, found.told(job)))
+    assert len(failed) >= 3 * 4
+    assert calm[:3] == calm[3:]
+    assert [each["cost"] for _, each in calm[:3]] == [0.5, None, 0.25]  # type: ignore[index]
+
+
 def test_a_study_of_another_name_has_trials_of_its_own(url: str) -> None:
     search(url).tell(search(url).trial("trial/gan/0")[0], 1.0)
     other = Search(url, "another", plan(), method())
@@ -261,8 +288,8 @@ def test_the_best_trial_is_the_one_that_costs_least() -> None:
         return {"options": {"loss": name}, "cost": cost, "pruned": pruned, "why": ""}
 
     results = [result(None, "failed"), result(0.1, "given up", True), result(2.0, "worse"), result(1.5, "best")]
-    assert best_of(results) == {"loss": "best"}
-    assert best_of(results[:2]) is None
+    assert best_trial(results) == results[3]
+    assert best_trial(results[:2]) is None
 
 
 def test_a_missing_optuna_names_its_extra(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

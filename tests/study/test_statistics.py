@@ -54,7 +54,7 @@ def test_a_cost_is_the_smaller_the_better_and_infinite_without_a_number(value, b
         (lambda: statistics.mean_ranks(np.zeros(3)), "seeds, methods"),
         (lambda: power.least_seeds(0), "pairs, level are 0"),
         (lambda: power.power(1.0, 0, rng=np.random.default_rng(0)), "seeds, draws are 0"),
-        (lambda: power.observed_effect([1.0]), "two differences"),
+        (lambda: power.observed_effect([1.0, 2.0]), "three differences"),
     ],
 )
 def test_bad_input_is_named(call, message):
@@ -144,6 +144,53 @@ def test_differences_of_infinities_and_of_rounded_numbers():
     back = statistics.differences([INF, 1.0, INF, 0.1, 0.7], [INF, INF, 1.0, 0.3, 0.9])
     assert back.tolist() == (-found).tolist()
     assert not statistics.differences([0.0, 0.0], [0.0, 0.0]).any()
+
+
+def test_a_huge_number_changes_no_difference_but_its_own(rng):
+    for huge in (1e13, 1e300, INF):
+        first, second = rng.random((2, 9))
+        usual = statistics.differences(first, second)
+        assert usual == pytest.approx(first - second, abs=1e-11)
+        for at, sign in itertools.product(range(9), (1, -1)):
+            one, two = (first, second) if sign > 0 else (second, first)
+            one = np.where(np.arange(9) == at, huge, one)
+            found = statistics.differences(one, two)
+            assert np.delete(found, at).tolist() == np.delete(sign * usual, at).tolist()
+            assert found[at] == pytest.approx(huge)
+    # and the test sees what it would see if the huge one were only the largest
+    costs = np.array([1e13, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1])
+    assert statistics.paired_p(statistics.differences(costs, np.arange(8) / 20 + 0.1)) == 2.0**-7
+
+
+def test_differences_that_are_equal_but_for_rounding_are_tied_whatever_their_numbers(rng):
+    for _ in range(20):
+        steps = rng.integers(1, 4, 8) / 3  # 1/3, 2/3, 1: not decimal
+        second = rng.integers(0, 3000, 8) / 3
+        order = rng.permutation(8)
+        found = statistics.differences((second + steps)[order], second[order])
+        ties = [len(set(found[steps[order] == step].tolist())) for step in set(steps)]
+        assert ties == [1] * len(ties)
+        assert len(set(found.tolist())) == len(set(steps))
+    assert statistics.differences([0.1 + 0.2, 1e9 + 0.1], [0.3, 1e9 + 0.1]).tolist() == [0.0, 0.0]
+
+
+def test_which_side_is_favoured_is_what_the_test_weighs(rng):
+    for count in range(1, 12):
+        paired = np.round(rng.standard_normal(count), 1)
+        paired[rng.random(count) < 0.2] = INF * rng.choice([-1, 1])
+        weighed = (np.sign(paired) * stats.rankdata(np.abs(paired))).sum()
+        assert statistics.favoured(paired) == np.sign(weighed)
+        assert statistics.favoured(-paired) == -np.sign(weighed)
+    few_but_large = np.array([3.0, 4.0, 5.0, 6.0, -1.0, -1.1, -1.2, -1.3, -1.4])
+    assert statistics.favoured(few_but_large) == 1
+
+
+@pytest.mark.parametrize("better", ["lower", "higher", 0.4])
+def test_a_cost_is_turned_back_into_its_value(better, rng):
+    for value in rng.standard_normal(5):
+        side = statistics.side_of([value], better)
+        assert statistics.value_of(statistics.cost(value, better), better, side) == pytest.approx(value)
+    assert statistics.value_of(INF, better, 1.0) is None
 
 
 def enumerated_p(paired: np.ndarray) -> float:
@@ -387,8 +434,8 @@ def test_the_observed_effect_is_not_exaggerated(rng):
     assert power.observed_effect(5e6 * samples[0]) == pytest.approx(found[0])
     assert power.observed_effect(-samples[0]) == pytest.approx(-found[0])
     assert power.observed_effect([1.0, 2.0, INF]) == pytest.approx(power.observed_effect([1.0, 2.0, 2.0]))
-    assert power.observed_effect([INF, INF]) == power.observed_effect([2.0, 2.0]) == INF
-    assert power.observed_effect([0.0, 0.0]) == 0.0
+    assert power.observed_effect([INF] * 3) == power.observed_effect([2.0] * 3) == INF
+    assert power.observed_effect([0.0] * 3) == 0.0
 
 
 LAWS: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {

@@ -1,5 +1,6 @@
 """The report's page: what it shows is where the numbers say, what it holds is escaped, all of it is there."""
 
+import dataclasses
 import html
 import itertools
 import math
@@ -17,6 +18,8 @@ from adversarium.study._failures import failures
 from adversarium.study._looks import DARK, LIGHT, looks_of
 from adversarium.study._pairs import pairs
 from adversarium.study._ranking import ranking
+from adversarium.study._samples import window_of
+from adversarium.study.compare import compare
 from adversarium.study.figures import _cliques
 from adversarium.study.record import Point, Record
 from adversarium.study.report import as_page, write_report
@@ -171,27 +174,27 @@ def test_a_cell_of_the_matrix_says_who_is_better(rng):
 def test_quantiles_are_numpys_and_failures_the_worst(seed):
     rng = np.random.default_rng(seed)
     values = [float(value) for value in rng.normal(size=rng.integers(1, 9))]
-    share = float(rng.choice([0, 0.25, 0.5, 0.75, 1, rng.uniform()]))
-    assert _numbers.quantile(values, share, "lower") == pytest.approx(np.quantile(values, share))
-    assert _numbers.quantile(values, share, "higher") == pytest.approx(np.quantile(values, 1 - share))
+    shares = np.array([0.25, 0.5, 0.75])
+    assert _numbers.quartiles(values, "lower") == pytest.approx(np.quantile(values, shares))
+    assert _numbers.quartiles(values, "higher") == pytest.approx(np.quantile(values, 1 - shares))
     best = float(rng.normal())
-    near = _numbers.quantile(values, 0.0, best)
-    assert abs(near - best) == pytest.approx(min(abs(value - best) for value in values))
-    failed = [*values, *[None] * int(rng.integers(1, 4))]
-    place = share * (len(failed) - 1)
-    found = _numbers.quantile(failed, share, "lower")
-    assert (found is None) == (math.ceil(place) > len(values) - 1)
-    if found is not None:
-        assert found == pytest.approx(np.interp(place, range(len(values)), sorted(values)))
+    away = [abs(value - best) for value in values]
+    assert [abs(near - best) for near in _numbers.quartiles(values, best)] == pytest.approx(np.quantile(away, shares))
+    failed = [*values, *[None] * int(rng.integers(1, 4)), math.inf]
+    places = shares * (len(failed) - 1)
+    for place, found in zip(places, _numbers.quartiles(failed, "lower"), strict=True):
+        assert (found is None) == (math.ceil(place) > len(values) - 1)
+        if found is not None:
+            assert found == pytest.approx(np.interp(place, range(len(values)), sorted(values)))
 
 
 def test_a_run_that_ended_early_has_failed_from_there_on():
-    def run(seed, values, together=1):
-        points = tuple(Point(kimg=i + 1.0, seconds=2.0 * (i + 1), gradients=i, value=v) for i, v in enumerate(values))
+    def run(seed, values, pace, together=1):
+        points = tuple(Point(kimg=i + 1.0, seconds=pace * (i + 1), gradients=i, value=v) for i, v in enumerate(values))
         return Record(method="a", seed=seed, value=values[-1], curve=points, together=together)
 
     moments = _numbers.course(
-        [run(0, [1, 2, 3]), run(1, [4, 5, 6], together=2), run(2, [7, None], together=2)], "lower"
+        [run(0, [1, 2, 3], 2.0), run(1, [4, 5, 6], 1.0, together=2), run(2, [7, None], 1.0, together=2)], "lower"
     )
     assert [moment.quartiles[1] for moment in moments] == [4, 5, 6]
     assert [moment.quartiles[2] for moment in moments] == [5.5, None, None]
@@ -299,6 +302,71 @@ def test_the_chosen_trial_is_the_cheapest_that_ended(rng):
     ended = [trial["cost"] for trial in trials if trial["cost"] is not None and not trial["pruned"]]
     assert best["cost"] == min(ended)
     assert _tables.best_trial([{"options": {}, "cost": math.inf, "pruned": False}]) is None
+
+
+def test_trials_that_were_given_up_have_not_failed(rng):
+    trials = [
+        {"options": {"beta1": 0.5}, "cost": 0.2, "pruned": False},
+        *[{"options": {"beta1": 0.6}, "cost": None, "pruned": True}] * 3,
+        *[{"options": {"beta1": 0.7}, "cost": None, "pruned": False}] * 2,
+    ]
+    records = made_up.records_of(rng, methods=("a", "b"), seeds=1, failing=0)
+    page = page_of(records, chosen={"a": trials, "b": trials[1:2]}, plan={"trials": 6})
+    section = re.search(r'<section id="search".*?</section>', page, re.S)[0]
+    assert "6 trials, 3 given up early, 2 failed" in section
+    assert re.search("1 trial, 1 given up early(?!, 1 failed)", section)
+    assert section.count('class="failed"') == 2
+    assert section.count("<title>beta1\u00a00.6: given up early</title>") == 4
+    assert section.count("<title>beta1\u00a00.7: failed</title>") == 2
+    cells = re.findall(r"<tr>.*?</tr>", section[section.index("All trials") :])
+    told = [re.sub("<[^>]*>", " ", row).split() for row in cells]
+    given_up = sorted(row for row in told if row[1:2] == ["0.6"])
+    assert given_up == [[at, "0.6", "given", "up", "early"] for at in "1234"]
+    assert [row for row in told if row[1:2] == ["0.7"]] == [[n, "0.7", "failed"] for n in "56"]
+
+
+def test_all_training_is_the_sum_of_the_runs_seconds_stacked_or_not():
+    records = [
+        Record(method=name, seed=seed, value=float(seed), seconds=10.0, kimg=1.0, together=together)
+        for name, together in (("a", 3), ("b", 1))
+        for seed in range(3)
+    ]
+    page = page_of(records, comparison=compare(records, protocol="w2", better="lower"))
+    assert "<dt>training in all</dt><dd>60 s</dd>" in page
+    assert (
+        "Up to 3 runs were trained at once, stacked; the seconds are each one&#x27;s share. Not as many of each"
+        in page
+    )
+    assert "A run of a takes 10 s (its share of a stack of 3), 1 kimg" in page
+
+
+def test_the_sign_of_a_difference_is_its_own(rng):
+    """The paired test may favour the one that is ahead on fewer seeds, by more."""
+    records = made_up.records_of(rng, methods=("a", "b"), seeds=30, failing=0)
+    gains = [3.0 + 0.1 * at for at in range(14)] + [-0.1 - 0.01 * at for at in range(16)]
+    records = [
+        dataclasses.replace(each, value=0.0 if each.method == "a" else gains[each.seed], curve=()) for each in records
+    ]
+    shown = pairs(compare(records, protocol="w2", better="lower"), looks_of(["a", "b"]))
+    (above,) = re.findall(r"<b>▲</b><br>0.047<br>([^<]*)<", shown)
+    (below,) = re.findall(r"<b>▼</b><br>0.047<br>([^<]*)<", shown)
+    assert (above, below) == ("−0.11", "+0.11")
+
+
+def test_the_window_without_real_samples_is_not_a_diverged_methods(rng):
+    records = made_up.records_of(rng, seeds=5, failing=0)
+    runs = _numbers.by_method(records, made_up.NAMES[:6])
+    before = window_of(runs, None)
+    for record in runs[made_up.NAMES[0]] + [each[0] for each in runs.values()]:
+        object.__setattr__(record, "samples", 1e6 * record.samples)  # one method, and one run of each
+    runs[made_up.NAMES[1]][1].samples[:] = np.nan
+    after = window_of(runs, None)
+    assert np.allclose([after.low, after.high], [before.low, before.high], atol=0.5)
+    assert max(after.high) < 3
+    assert window_of(runs, made_up.real_ring(rng)).high < (2.0, 2.0)
+    for record in records:
+        object.__setattr__(record, "samples", np.full((4, 2), np.inf, "float32"))
+    assert window_of(runs, None).high == (1.0, 1.0)
 
 
 def test_settings_are_parted_into_what_differs_and_what_is_shared(rng):

@@ -23,7 +23,9 @@ from adversarium.study.material import Material, Redrawn
 from adversarium.study.plan import SEED_OF_TRIALS, Budget, Method, Plan
 from adversarium.study.record import Record
 from adversarium.study.run import cost_of, run_config
+from adversarium.study.worker import MOST_DEATHS
 from adversarium.train.build import build
+from adversarium.train.folder import RunFolder
 from adversarium.train.resolve import resolve
 from adversarium.train.step import Step
 from adversarium.train.training import Training
@@ -155,11 +157,10 @@ def numbers(source: Source | None) -> set[int]:
     return {round(float(each)) for each in np.asarray(source.take(np.arange(len(source))))[:, 0]}
 
 
-@pytest.mark.parametrize("published", [False, True], ids=["held out", "published test split"])
-@pytest.mark.parametrize("share", [0.0, 0.2])
+@pytest.mark.parametrize(
+    ("published", "share"), [(False, 0.2), (True, 0.0), (True, 0.2)], ids=["held out", "published", "both"]
+)
 def test_no_run_and_no_trial_sees_what_runs_are_tested_on(tmp_path: Path, published: bool, share: float) -> None:
-    if not (published or share):
-        return
     source = open_data(vectors(tmp_path / "points.npz"))
     assert isinstance(source, ArraySource)
     everything = numbers(source)
@@ -280,7 +281,7 @@ def test_a_run_that_was_taken_over_is_as_one_that_was_not(tmp_path: Path, name: 
         pass
 
     def die(key: str, progress: float) -> None:
-        if key.endswith("1") and progress >= 1:
+        if key.endswith("1") and progress >= 0.5:
             raise Died
 
     with pytest.raises(Died):
@@ -290,7 +291,11 @@ def test_a_run_that_was_taken_over_is_as_one_that_was_not(tmp_path: Path, name: 
         assert found["value"] == pytest.approx(expected["value"], rel=1e-5)
         assert [each["kimg"] for each in found["curve"]] == [each["kimg"] for each in expected["curve"]]
         assert (found["steps"], found["gradients"]) == (expected["steps"], expected["gradients"])
-    assert doing.seen == [(f"run/{name}/1", 1.0)]  # the last step alone was left to take
+    own = [told for key, told in doing.seen if key == f"run/{name}/1"]
+    assert min(own) == 0.5  # the step that was not saved was taken again
+    for seed in (0, 1):
+        (own,) = Doing(made, tmp_path / f"alone{seed}").runs(name, (seed,))
+        assert own["value"] == pytest.approx(whole[seed]["value"], rel=1e-4)
 
 
 def test_who_is_asked_to_stop_returns_what_is_done(tmp_path: Path) -> None:
@@ -301,6 +306,8 @@ def test_who_is_asked_to_stop_returns_what_is_done(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
 
     assert doing.runs("gan", (0, 1), on=ask) == []
+    stopped = [RunFolder.open(tmp_path / "runs" / "gan" / f"seed{seed}").records()[-1]["step"] for seed in (0, 1)]
+    assert stopped[0] == stopped[1] < 24  # so that they are stacked again
     assert len(doing.runs("gan", (0, 1))) == 2
     doing.stopping = True
     assert doing.runs("wgan-gp") == []
@@ -397,6 +404,56 @@ def test_a_trial_that_fails_or_cannot_be_is_the_worst(tmp_path: Path) -> None:
     result = odd.trial("gan", 0)
     assert result is not None
     assert "whole packs" in result["why"]
+
+
+def test_a_trial_in_a_locked_folder_is_no_failed_trial(tmp_path: Path) -> None:
+    """Another process trains it still: its folder stays, and nothing is told."""
+    doing = searching(tmp_path)
+
+    class Died(Exception):
+        pass
+
+    def die(key: str, progress: float) -> None:
+        raise Died
+
+    with pytest.raises(Died):
+        doing.trial("gan", 0, on=die)
+    folder = RunFolder.open(tmp_path / "trials" / "gan" / "trial0")
+    with folder.lock(), pytest.raises(InputError, match="another process is training this run"):
+        doing.trial("gan", 0)
+    assert folder.has_begun()
+    result = doing.trial("gan", 0)
+    assert result is not None
+    assert result["cost"] is not None
+
+
+def test_what_keeps_killing_its_workers_is_a_failure(tmp_path: Path) -> None:
+    doing = searching(tmp_path)
+    doing.trial("gan", 1)
+    for number, deaths in ((0, MOST_DEATHS), (1, MOST_DEATHS)):
+        claim = dataclasses.replace(doing.claim("trial", "gan", number=number), deaths=deaths, attempt=deaths + 1)
+        (result,) = doing.do([claim]).values()
+        if number == 1:  # it was told, and the worker died later
+            assert result["cost"] is not None
+        else:
+            assert (result["cost"], result["pruned"]) == (None, False)
+            assert "4 processes died of it, one after the other" in result["why"]
+            assert set(result["options"]) == {"critic_learning_rate", "generator_learning_rate", "beta1"}
+    claim = dataclasses.replace(doing.claim("run", "gan", seed=3), deaths=MOST_DEATHS, attempt=9)
+    (result,) = doing.do([claim]).values()
+    record = Record.from_dict(json.loads(json.dumps(result)))
+    assert (record.method, record.seed, record.failed, record.attempts) == ("gan", 3, True, 9)
+    assert "4 processes died of it" in record.why
+    assert not (tmp_path / "runs").exists()
+    once = dataclasses.replace(doing.claim("run", "gan", seed=3), deaths=MOST_DEATHS - 1)
+    (result,) = doing.do([once]).values()
+    assert result["value"] is not None
+
+
+def test_of_a_trial_nothing_but_the_protocol_is_measured() -> None:
+    made = plan(method("gan", SEARCH), trials=2, others=("modes500_raw_test",))
+    assert Material.of_trials(made, open_data("ring")).others is None
+    assert Material.of_runs(made, open_data("ring")).others is not None
 
 
 def test_a_hopeless_trial_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

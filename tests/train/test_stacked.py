@@ -116,6 +116,28 @@ def test_a_hundred_steps(monkeypatch: pytest.MonkeyPatch, data: str, method: dic
     assert_same(alone, together)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["gan", "lsgan"])
+def test_a_hundred_steps_in_float32(preset: str) -> None:
+    made = configs(preset=preset, width=32)
+    alone, together = ([build(config, open_data("ring")) for config in made] for _ in range(2))
+    play(alone, StackedTraining(together), 100)
+    assert_same(alone, together, tolerance=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["wgan", "wgan-gp", "rsgan", "rasgan", "r3gan"])
+def test_of_score_differences_only_biases_without_gradient_part_at_first_in_float32(preset: str) -> None:
+    made = configs(preset=preset, width=32)
+    alone, together = ([build(config, open_data("ring")) for config in made] for _ in range(2))
+    play(alone, StackedTraining(together), 4)
+    for one, other in zip(alone, together, strict=True):
+        found = other.tensors()
+        for name, value in one.tensors().items():
+            player, _, rest = name.partition(".")
+            if player in ("generator", "ema") or (player == "critic" and rest.endswith("weight")):
+                torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=name)
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: str(method["preset"]))
 def test_a_few_steps(monkeypatch: pytest.MonkeyPatch, method: dict[str, object]) -> None:
     made = configs(2, data="grid", **method)

@@ -5,6 +5,8 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -113,7 +115,7 @@ def _expected(number: int, step: int, *, stacked: bool) -> list[int]:
 
 
 @kinds
-def test_runs_at_different_steps_are_stacked_in_groups(
+def test_runs_that_are_behind_catch_up_and_are_stacked_then(
     tmp_path: Path, options: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import adversarium.train.loop as loop
@@ -122,11 +124,16 @@ def test_runs_at_different_steps_are_stacked_in_groups(
     together(short[:2])
     together([dataclasses.replace(each, steps=8) for each in short[2:4]])
     sizes = []
-    play = loop._play
-    monkeypatch.setattr(loop, "_play", lambda lives, caught: sizes.append(len(lives)) or play(lives, caught))
+    move = loop._Stack.move
+    monkeypatch.setattr(
+        loop._Stack, "move", lambda stack, playing, images: sizes.append(len(playing)) or move(stack, playing, images)
+    )
     ended = together([dataclasses.replace(each, steps=STEPS) for each in short])
     assert [end.steps for end in ended if isinstance(end, Run)] == [STEPS] * 5
-    assert sizes == ([2, 2, 1] if options["preset"] == "nsgan" else [1] * 5)
+    if options["preset"] == "nsgan":
+        assert sizes == [1] * 4 + [3] * 4 + [5] * 4
+    else:
+        assert sizes == [1] * (5 * STEPS - 2 * 4 - 2 * 8)
     for seed in range(5):
         own = alone(tmp_path / f"alone{seed}", **options, seed=seed)
         expected, found = tensors(own), tensors(tmp_path / f"seed{seed}")
@@ -181,14 +188,48 @@ def test_a_signal_ends_all_runs_and_they_go_on(tmp_path: Path, options: Mapping[
 
     ended = together(made, observers=[[], [ask], []])
     assert [end.signal for end in ended if isinstance(end, Run)][1:] == [signal.SIGTERM] * 2
-    # whoever is asked late in a turn takes one more
-    steps = [6, 6, 5] if options["preset"] == "nsgan" else [STEPS, 6, 0]
+    # all see it in the same round, and so can be stacked again
+    steps = [6, 6, 6] if options["preset"] == "nsgan" else [STEPS, 6, 0]
     assert [end.steps for end in ended if isinstance(end, Run)] == steps
     together(whole)
     for one, other, end in zip(whole, made, together(made), strict=True):
         assert isinstance(end, Run)
         assert (end.steps, end.signal) == (STEPS, None)
         assert_same(Path(str(one.out)), Path(str(other.out)), exactly=options["preset"] == "sngan")
+
+
+def test_seconds_are_the_runs_share_of_those_that_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that only moves while players do: 3 seconds of a stack are 1 of each of three runs."""
+    import adversarium.train.loop as loop
+    import adversarium.train.rounds as rounds
+    from adversarium.train.stacked import StackedTraining
+    from adversarium.train.training import Training
+
+    clock = SimpleNamespace(now=0.0)
+    for module in (loop, rounds):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    for kind in (StackedTraining, Training):
+        move = kind.move
+
+        def slow(self: Any, images: int, move: Any = move) -> int:
+            clock.now += 3.0
+            return move(self, images)
+
+        monkeypatch.setattr(kind, "move", slow)
+    often = {"log_every_steps": 1, "diagnose_every_steps": 0, "checkpoint_every_seconds": 3.0}
+    made = configs(tmp_path, **often)
+
+    def die(line: Mapping[str, float]) -> None:
+        if line["step"] == 5:
+            raise InterruptedError_
+
+    with pytest.raises(InterruptedError_):
+        together(made, observers=[[], [die], []])  # the first is at step 5, the others at 4
+    together(made)
+    seconds = [[line["seconds"] for line in records(Path(str(each.out)))] for each in made]
+    assert seconds[0] == pytest.approx([1.0 * step for step in range(1, 13)])
+    for each in seconds[1:]:  # for one step two were stacked
+        assert each == pytest.approx([1.0, 2.0, 3.0, 4.0, *(5.5 + step for step in range(8))])
 
 
 @pytest.mark.parametrize("times", [1, 7])

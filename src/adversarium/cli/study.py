@@ -13,8 +13,11 @@ from adversarium.cli.parser import Parser
 from adversarium.cli.train import add_options
 from adversarium.config import FIELDS, read_config
 from adversarium.errors import InputError, nearest, require
+from adversarium.study.plan import FIXED, LISTS, PLAIN, TABLES
 
-_LISTS = ("presets", "losses", "penalties", "games", "others")
+WAIT_SECONDS = 600.0
+"""So long a worker waits for a database that is away when it starts, as it does later."""
+
 _WITH = {
     "resume": ("workers", "device", "storage"),
     "join": ("workers", "device", "name", "out"),
@@ -22,16 +25,15 @@ _WITH = {
     "work": ("device",),
 }
 """Options that go with those that begin no study."""
-_TABLES = ("methods", "search", "options")
 _OF_THE_PLAN = {
-    "protocol": (str, "what methods are ranked by (default: fd2500_lenet_test of digits, say; sw2 of points)"),
-    "measurements": (int, "how often it is measured on the way, evenly (default: 10)"),
-    "hold_out": (float, "share of the data to test with (default: none where they come with a test split)"),
-    "trials": (int, "settings that each method tries before its runs (default: 0)"),
-    "validation_share": (float, "share of the training data that those are judged on (default: 0.1)"),
-    "sampler": (str, "what chooses them: tpe (default), gp, random or qmc"),
-    "pruner": (str, "what ends hopeless trials: median (default), hyperband or none"),
-    "level": (float, "of significance, of all comparisons together (default: 0.05)"),
+    "protocol": "what methods are ranked by (default: fd2500_lenet_test of digits, say; sw2 of points)",
+    "measurements": "how often it is measured on the way, evenly (default: 10)",
+    "hold_out": "share of the data to test with (default: none where they come with a test split)",
+    "trials": "settings that each method tries before its runs (default: 0)",
+    "validation_share": "share of the training data that those are judged on (default: 0.1)",
+    "sampler": "what chooses them: tpe (default), gp, random or qmc",
+    "pruner": "what ends hopeless trials: median (default), hyperband or none",
+    "level": "of significance, of all comparisons together (default: 0.05)",
 }
 
 
@@ -42,11 +44,13 @@ def run(arguments: Sequence[str]) -> int:
     if len(modes) > 1:
         raise InputError(f"--{modes[0]} and --{modes[1]}: one of them")
     if not modes:
-        return _begin(options)
+        with _stopping():
+            return _begin(options)
     mode = modes[0]
     odd = sorted(set(options) - {mode, *_WITH[mode]})
     require(not odd, f"--{mode} takes a study as it was planned: leave {', '.join(odd)} out")
-    return {"resume": _resume, "join": _join, "report": _report, "work": _work}[mode](options)
+    with _stopping():
+        return {"resume": _resume, "join": _join, "report": _report, "work": _work}[mode](options)
 
 
 def _begin(options: dict[str, Any]) -> int:
@@ -56,18 +60,21 @@ def _begin(options: dict[str, Any]) -> int:
     require("data" in values, "a study wants DATA: adversarium study mnist, say")
 
     from adversarium.cli.study_display import Display
-    from adversarium.study.conduct import Study, refuse_other
+    from adversarium.study.conduct import Study, name_of, refuse_other, try_database
     from adversarium.study.outlook import outlook
     from adversarium.study.typed import plan_of
 
     with Display() as display:
         plan, source = plan_of(values, on_decode=display.decoding)
         folder = Path(out or _unused(plan.data))
-        refuse_other(folder, plan)
+        name = name or name_of(folder)
+        refuse_other(folder, plan, name=name, own_database=url is None)
+        if url is not None:
+            try_database(url, name, plan)
         found = outlook(plan, source, workers=count, device=device, on_method=display.trying)
         study = Study.begin(folder, plan, found, url=url, name=name)
         display.outlook(study, source.name, found)
-        return _conduct(study, display, count, device)
+        return _conduct(study, display, count, device, source)
 
 
 def _resume(options: dict[str, Any]) -> int:
@@ -96,12 +103,14 @@ def _report(options: dict[str, Any]) -> int:
     from adversarium.study.conduct import Study
 
     study = Study.open(Path(options["report"]), url=options.get("storage"))
-    page = study.report()
+    page = study.report(tell=lambda message: print(message, file=sys.stderr))
     return _told(study, page)
 
 
 def _workers(options: dict[str, Any]) -> int:
-    count: int = options.pop("workers", default_workers())
+    from adversarium.study.pool import cores_here
+
+    count: int = options.pop("workers", cores_here())
     require(count >= 1, f"workers is {count}: wanted at least 1")
     return count
 
@@ -113,8 +122,8 @@ def _work(options: dict[str, Any]) -> int:
     from adversarium.study.worker import asked_to_stop, work
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    with asked_to_stop() as stop, _stopping():
-        study = Study.open(Path(options["work"]))
+    with asked_to_stop() as stop:
+        study = Study.open(Path(options["work"]), wait_seconds=WAIT_SECONDS, stop=stop)
         work(
             study.jobs,
             study.performer(device=options.get("device", "auto")),
@@ -126,13 +135,13 @@ def _work(options: dict[str, Any]) -> int:
     return 0
 
 
-def _conduct(study: Any, display: Any, workers: int, device: str) -> int:
+def _conduct(study: Any, display: Any, workers: int, device: str, source: Any = None) -> int:
     """Let workers do what is left of a study, and report it."""
     from adversarium.study.conduct import STORAGE
     from adversarium.study.pool import run_pool
 
-    os.environ[STORAGE] = study.url  # for the workers: it may hold a password, which no command line should show
-    with display.running(study), _stopping():
+    # for the workers: it may hold a password, which no command line should show
+    with display.running(study), _environment(STORAGE, study.url):
         code = run_pool(
             study.command(device=device),
             workers,
@@ -142,17 +151,32 @@ def _conduct(study: Any, display: Any, workers: int, device: str) -> int:
             go_on=study.go_on,
             tell=display.tell,
         )
-    return int(code) if code else _told(study, study.report())
+    return int(code) if code else _told(study, study.report(source, tell=display.tell))
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Set a variable of the environment for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextmanager
 def _stopping() -> Iterator[None]:
     """Turn the end of a study before its time into an error for the command line to tell."""
-    from adversarium.study.jobs import StudyStoppedError
-
     try:
         yield
-    except StudyStoppedError as error:
+    except RuntimeError as error:
+        from adversarium.study.jobs import StudyStoppedError
+
+        if not isinstance(error, StudyStoppedError):
+            raise
         raise InputError(str(error)) from error
 
 
@@ -161,13 +185,6 @@ def _told(study: Any, page: Path) -> int:
         print(sentence)
     print(f"{page}: the report; runs.csv and figures/ beside it")
     return 0
-
-
-def default_workers() -> int:
-    """Return how many processes this machine has cores for."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def _unused(data: str) -> str:
@@ -182,10 +199,10 @@ def _values(options: dict[str, Any]) -> dict[str, Any]:
     """Return what was asked for, from a file and the command line, which wins."""
     file = options.pop("config", None)
     values: dict[str, Any] = read_config(Path(file)) if file else {}
-    known = ["data", "seeds", "budget", *_TABLES, *_LISTS, *_OF_THE_PLAN]
+    known = ["seeds", *LISTS, *TABLES, *PLAIN]
     for name in values:
         require(name in known, f"{file}: a study has no {name!r}{nearest(name, known)}")
-    for name in _TABLES:
+    for name in TABLES:
         table = values.get(name, {})
         require(isinstance(table, dict), f"{file}: {name} is {table!r}: wanted a table")
     methods = dict(values.get("methods", {}))
@@ -193,13 +210,13 @@ def _values(options: dict[str, Any]) -> dict[str, Any]:
         name, each = _method(text)
         require(name not in methods, f"two methods are called {name!r}")
         methods[name] = each
-    named = {name: options.pop(name) for name in _LISTS if name in options}
+    named = {name: options.pop(name) for name in LISTS if name in options}
     search = {}
     for text in options.pop("search", []):
         option, equals, where = text.partition("=")
         require(bool(equals), f"--search is {text!r}: wanted OPTION=LOW..HIGH, OPTION=LOW..HIGH log or OPTION=A|B")
         search[option.strip().replace("-", "_")] = where.strip()
-    of_the_plan = {name: options.pop(name) for name in ("data", "seeds", "budget", *_OF_THE_PLAN) if name in options}
+    of_the_plan = {name: options.pop(name) for name in ("seeds", *PLAIN) if name in options}
     return {
         **values,
         **named,
@@ -258,7 +275,8 @@ def _parser() -> Parser:
         "learning rate, beta1, the penalties' scale)",
         **none,
     )
-    for name, (kind, text) in _OF_THE_PLAN.items():
+    for name, text in _OF_THE_PLAN.items():
+        kind = PLAIN[name]
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper(), help=text, **none)
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one for each core)", **none)
     parser.add_argument("--storage", metavar="URL", help="a database that several machines reach", **none)
@@ -267,12 +285,13 @@ def _parser() -> Parser:
     parser.add_argument("--config", metavar="FILE", help="all of this from a .json or .toml file", **none)
     parser.add_argument("--resume", metavar="DIR", help="go on with a study: no run is lost or done twice", **none)
     parser.add_argument(
-        "--join", metavar="URL", help="work for a study that was begun elsewhere, by its --name", **none
+        "--join",
+        metavar="URL",
+        help="work for a study that was begun elsewhere, by its --name; its data have to be here, at the same path",
+        **none,
     )
     parser.add_argument("--report", metavar="DIR", help="write the report of what is done so far", **none)
     parser.add_argument("--work", metavar="DIR", help=argparse.SUPPRESS, **none)
-    from adversarium.study.plan import FIXED
-
     leave_out = ("preset", "loss", "penalties", "game", *FIXED)
     add_options(parser, [name for name in FIELDS if name not in leave_out])
     return parser

@@ -16,6 +16,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from adversarium.study.wording import duration, plural
+
 if TYPE_CHECKING:
     from adversarium.study.conduct import Study
     from adversarium.study.jobs import JobState
@@ -65,21 +67,29 @@ class Display:
             self._live.update(Text(f"trying a few steps of {method}", "dim"), refresh=True)
 
     def outlook(self, study: "Study", data: str, outlook: "Outlook") -> None:
-        """Say what will be done, and about how long it will take."""
+        """Say what will be done, what cannot come of it, and about how long it will take."""
+        from adversarium.study.outlook import too_few_seeds
+
         self._live.stop()
         plan = study.plan
         runs = len(plan.methods) * len(plan.seeds)
         trials = f" after {plan.trials} trials of each" if plan.trials else ""
         self.tell(
-            f"{_count(len(plan.methods), 'method')} on {data}, {_count(len(plan.seeds), 'seed')}, {plan.budget} each"
-            f"{trials}: {_count(runs, 'run')}, ranked by {plan.protocol}; folder {study.folder}"
+            f"{plural(len(plan.methods), 'method')} on {data}, {plural(len(plan.seeds), 'seed')}, {plan.budget} each"
+            f"{trials}: {plural(runs, 'run')}, ranked by {plan.protocol}; folder {study.folder}"
         )
         stacked = [each for each in outlook.prospects if each.together > 1]
         if stacked:
             self.tell(
-                f"runs are trained together: {stacked[0].together} seeds at once of {_count(len(stacked), 'method')}"
+                f"runs are trained together: {stacked[0].together} seeds at once of {plural(len(stacked), 'method')}"
             )
-        self.tell(f"about {clock(outlook.seconds)} with {_count(outlook.workers, 'worker')}")
+        wanted = too_few_seeds(plan)
+        if wanted:
+            self.tell(
+                f"with {plural(len(plan.seeds), 'seed')} no two of {len(plan.methods)} methods can be told apart, "
+                f"whatever their numbers: that takes {wanted}"
+            )
+        self.tell(f"about {duration(outlook.seconds, rough=True)} with {plural(outlook.workers, 'worker')}")
 
     @contextmanager
     def running(self, study: "Study") -> Iterator[None]:
@@ -95,11 +105,11 @@ class Display:
     def progress(self, progress: "Progress") -> None:
         """Show how far it is."""
         assert self._study is not None
-        left = "" if progress.eta_seconds is None else f", about {clock(progress.eta_seconds)} left"
+        left = "" if progress.eta_seconds is None else f", about {duration(progress.eta_seconds, rough=True)} left"
         failed = f" ({progress.failed} failed)" if progress.failed else ""
         text = (
             f"{progress.done} of {progress.jobs} done{failed}, {len(progress.running)} running; "
-            f"{clock(progress.elapsed_seconds)}{left}"
+            f"{duration(progress.elapsed_seconds, rough=True)}{left}"
         )
         if self._console.is_terminal:
             # padded by nothing: a bar alone does not end its line
@@ -153,17 +163,3 @@ def _cell(state: "JobState", failed: bool) -> tuple[str, str]:
     if state.job.payload["kind"] == "trial":
         return _TRIED, "cyan"
     return (_FAILED, "bold red") if failed else (_DONE, "green")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as people say it."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if minutes < 90:
-        return f"{minutes} min"
-    return f"{minutes // 60} h {minutes % 60:02} min"

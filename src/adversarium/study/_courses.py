@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from adversarium.study._chart import Scale, area, chart, line
 from adversarium.study._html import legend, named, paragraph, section
 from adversarium.study._looks import Look
-from adversarium.study._numbers import AXES, Moment, course, far, number
+from adversarium.study._numbers import AXES, Moment, course, number
 from adversarium.study._ranking import direction
 from adversarium.study.compare import Comparison
 from adversarium.study.record import Record
@@ -72,7 +72,7 @@ def band(moments: Sequence[Moment], axis: str, up: Scale, better: str | float) -
 
 
 def _across(runs: Mapping[str, Sequence[Record]], axis: str) -> Scale:
-    end = max((far(axis, run, point) for each in runs.values() for run in each for point in run.curve), default=1.0)
+    end = max((getattr(point, axis) for each in runs.values() for run in each for point in run.curve), default=1.0)
     return Scale(0.0, end or 1.0)
 
 
@@ -122,7 +122,7 @@ def _one(
     path = area(band(moments[name], axis, up, comparison.better), x, up)
     shapes += f'{_floor(comparison, up)}<path d="{path}" class="band" style="--c:{look.variable};stroke:none"/>'
     for record in runs[name]:
-        points = [(far(axis, record, point), point.value) for point in record.curve]
+        points = [(getattr(point, axis), point.value) for point in record.curve]
         shapes += _drawn(points, x, up, look, "one")
     shapes += _drawn(_points(moments[name], axis), x, up, look, "median")
     ends = ", ".join(f"seed {record.seed} {number(record.value)}" for record in runs[name])

@@ -64,6 +64,9 @@ JOBS = Table(
     Column("state", String, nullable=False, default="waiting"),
     Column("worker", String, nullable=False, default=""),
     Column("attempt", Integer, nullable=False, default=0),
+    Column("errors", Integer, nullable=False, default=0),
+    Column("deaths", Integer, nullable=False, default=0),  # of its workers, since it got further than ever
+    Column("furthest", Double, nullable=False, default=0.0),  # that the workers got that died
     Column("progress", Double, nullable=False, default=0.0),
     Column("before", Double, nullable=False, default=0.0),  # the progress that this attempt began with
     Column("began", Double),  # seconds of the database's clock
@@ -115,7 +118,7 @@ class Database:
         stop: Callable[[], bool],
     ) -> None:
         parsed = _parsed(url)
-        self.shown = parsed.render_as_string(hide_password=True)
+        self.shown = _hidden(parsed.render_as_string(hide_password=True))
         self.dialect = parsed.get_backend_name()
         self.stop = stop
         self._password = str(parsed.password or "")
@@ -157,22 +160,29 @@ class Database:
             InputError: the database cannot be used at all (while it is opened).
             StudyStoppedError: likewise, later; or it was away for too long.
         """
+
+        def once() -> Value:
+            with self._engine.connect() as connection:
+                if not whole:
+                    return work(connection)
+                with connection.execution_options(isolation_level="SERIALIZABLE").begin():
+                    return work(connection)
+
+        return self.repeat(once)
+
+    def repeat(self, work: Callable[[], Value]) -> Value:
+        """Return what ``work`` does, whatever it asks this database by; done again as in :meth:`ask`."""
         began, pause, told = time.monotonic(), 0.05, False
         while True:
             try:
-                with self._engine.connect() as connection:
-                    if not whole:
-                        value = work(connection)
-                    else:
-                        with connection.execution_options(isolation_level="SERIALIZABLE").begin():
-                            value = work(connection)
-                if told:
-                    self._tell(f"{self.shown}: is back")
-                return value
-            except DBAPIError as error:
+                value = work()
+            except Exception as raised:
+                error = raised if isinstance(raised, DBAPIError) else raised.__cause__
+                if not isinstance(error, DBAPIError):
+                    raise
                 waited = time.monotonic() - began
                 if not self._may_pass(error, waited):
-                    raise self._named(error, waited) from error
+                    raise self._named(error, waited) from raised
                 if waited + pause > 1.0 and not told:
                     told = True
                     minutes = self._retry_seconds / 60
@@ -181,6 +191,10 @@ class Database:
                     )
                 time.sleep(pause * self._pauses.uniform(0.5, 1.0))
                 pause = min(2 * pause, 5.0)
+            else:
+                if told:
+                    self._tell(f"{self.shown}: is back")
+                return value
 
     def close(self) -> None:
         """Close its connections."""
@@ -251,7 +265,7 @@ def _parsed(text: str) -> URL:
     Raises:
         InputError: another kind, another driver, no URL at all, a folder that is missing.
     """
-    shown = re.sub(r"://([^:/@]*):.*@", r"://\1:***@", text)
+    shown = _hidden(re.sub(r"://([^:/@]*):.*@", r"://\1:***@", text))
     try:
         url = make_url(text)
         kind, driver = url.get_backend_name(), url.drivername.partition("+")[2]
@@ -262,7 +276,10 @@ def _parsed(text: str) -> URL:
     if kind == "postgresql":
         require(driver in ("", "psycopg"), f"database {shown!r}: driver {driver!r}: {WANTED}")
         require(bool(url.database), f"database {shown!r}: names no database: {WANTED}")
-        return url.set(drivername="postgresql+psycopg")
+        given = url.query.get("password")  # counts for more than the one before the host
+        if given is not None:
+            url = url.set(password=given if isinstance(given, str) else given[-1])
+        return url.difference_update_query(["password"]).set(drivername="postgresql+psycopg")
     require(kind == "sqlite" and driver in ("", "pysqlite"), f"database {shown!r}: is of another kind: {WANTED}")
     name = url.database or ""
     memory = name in ("", ":memory:") or "mode=memory" in name or url.query.get("mode") == "memory"
@@ -272,6 +289,11 @@ def _parsed(text: str) -> URL:
         require(path.parent.is_dir(), f"database {shown!r}: there is no folder {path.parent}: {WANTED}")
         require(not path.is_dir(), f"database {shown!r}: {path} is a folder: {WANTED}")
     return url
+
+
+def _hidden(text: str) -> str:
+    """Return a URL without the passwords in its query."""
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", text)
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:

@@ -7,8 +7,8 @@ from adversarium.diagnostics.finding import words
 from adversarium.diagnostics.report import grade
 from adversarium.study._html import named, paragraph, scrolled, section
 from adversarium.study._looks import Look
-from adversarium.study._numbers import plural
 from adversarium.study.record import Record, Suspicion
+from adversarium.study.wording import plural
 
 _FAILED = "failed"
 _FEW = 3  # methods with failed runs, whose sentences are shown without a click

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adversarium.study import statistics
 from adversarium.study.compare import Comparison
-from adversarium.study.record import Point, Record
+from adversarium.study.record import Record
 
 _NOT_SETTINGS = ("seed", "out")  # of a run, not of its method
 
@@ -18,11 +19,6 @@ AXES = {
     "gradients": "gradients of either player",
 }
 """What quality is drawn over, and the axis's title."""
-
-
-def far(axis: str, record: Record, point: Point) -> float:
-    """Return how far a run was at a point; of seconds that it shared with others stacked on it, its share."""
-    return point.seconds / record.together if axis == "seconds" else float(getattr(point, axis))
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -37,40 +33,13 @@ def interval(ends: Sequence[float | None]) -> str:
     return " to ".join(number(end) for end in sorted(ends, key=lambda end: math.inf if end is None else end))
 
 
-def probability(p: float) -> str:
-    """Return a p in a few characters: ``0.012``, or ``< 0.001``."""
-    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
-
-
-def duration(seconds: float) -> str:
-    """Return a time in a unit that suits it."""
-    for unit, size in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
-def plural(count: int, noun: str) -> str:
-    """Return ``1 run`` or ``2 runs``."""
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def badness(value: float | None, better: str | float) -> float:
-    """Return a number that is larger for worse values: infinite for a failed run's."""
-    if value is None:
-        return math.inf
-    return value if better == "lower" else -value if better == "higher" else abs(value - float(better))
-
-
-def quantile(values: Sequence[float | None], share: float, better: str | float) -> float | None:
-    """Return the value that ``share`` of the values are better than; ``None`` where that falls on failed runs."""
-    ordered = sorted(values, key=lambda value: badness(value, better))
-    place = share * (len(ordered) - 1)
-    below, part = int(place), place - int(place)
-    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
-    if part == 0 or low is None:
-        return low
-    return None if high is None else low + part * (high - low)
+def quartiles(values: Sequence[float | None], better: str | float) -> tuple[float | None, float | None, float | None]:
+    """Return the values that 25 %, 50 % and 75 % are better than; ``None`` where one falls on failed runs."""
+    costs, side = [statistics.cost(value, better) for value in values], statistics.side_of(values, better)
+    low, middle, high = (
+        statistics.value_of(statistics.quantile(costs, share), better, side) for share in (0.25, 0.5, 0.75)
+    )
+    return low, middle, high
 
 
 @dataclass(frozen=True)
@@ -90,21 +59,11 @@ def course(records: Sequence[Record], better: str | float) -> list[Moment]:
     """Return the quality of a method's runs over time; a run that ended early has failed from there on."""
     moments = []
     for place in range(max((len(record.curve) for record in records), default=0)):
-        reached = [(record, record.curve[place]) for record in records if place < len(record.curve)]
-        values = [point.value for _, point in reached] + [None] * (len(records) - len(reached))
-        low, middle, high = (quantile(values, share, better) for share in (0.25, 0.5, 0.75))
-        moments.append(
-            Moment(
-                along={axis: _median([far(axis, *each) for each in reached]) for axis in AXES},
-                quartiles=(low, middle, high),
-            )
-        )
+        reached = [record.curve[place] for record in records if place < len(record.curve)]
+        values = [point.value for point in reached] + [None] * (len(records) - len(reached))
+        along = {axis: statistics.quantile([getattr(point, axis) for point in reached], 0.5) for axis in AXES}
+        moments.append(Moment(along, quartiles(values, better)))
     return moments
-
-
-def _median(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    return (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 
 
 def by_method(records: Sequence[Record], methods: Sequence[str]) -> dict[str, list[Record]]:
@@ -123,10 +82,10 @@ def shared_seeds(runs: Mapping[str, Sequence[Record]]) -> list[int]:
 
 def place(record: Record, runs: Sequence[Record], better: str | float) -> str:
     """Return where a run stands among those of its method, in words."""
-    ordered = sorted(badness(each.value, better) for each in runs)
+    ordered = sorted(statistics.cost(each.value, better) for each in runs)
     if record.failed:
         return f"failed, as {sum(each.failed for each in runs)} of {len(runs)} did"
-    at = ordered.index(badness(record.value, better))
+    at = ordered.index(statistics.cost(record.value, better))
     if len(runs) == 1:
         return "the only run"
     names = {0: "the best", len(runs) - 1: "the worst", (len(runs) - 1) // 2: "the median run"}
@@ -145,7 +104,7 @@ def typical_seed(runs: Mapping[str, Sequence[Record]], better: str | float) -> i
     """
     away: dict[int, list[float]] = {}
     for each in runs.values():
-        ordered = sorted(each, key=lambda record: badness(record.value, better))
+        ordered = sorted(each, key=lambda record: statistics.cost(record.value, better))
         for rank, record in enumerate(ordered):
             if record.samples is not None and len(record.samples):
                 away.setdefault(record.seed, []).append(abs(rank - (len(ordered) - 1) / 2))

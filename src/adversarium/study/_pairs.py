@@ -7,9 +7,10 @@ from html import escape
 from adversarium.diagnostics.plots import INK, as_svg
 from adversarium.study._html import fold, named, paragraph, scrolled, section, table
 from adversarium.study._looks import LIGHT, Look
-from adversarium.study._numbers import interval, number, probability
+from adversarium.study._numbers import interval, number
 from adversarium.study.compare import Comparison, Pair
 from adversarium.study.figures import any_letters, critical_difference
+from adversarium.study.wording import probability
 
 
 def pairs(comparison: Comparison, looks: Mapping[str, Look]) -> str:
@@ -73,7 +74,8 @@ def _cell(row: str, column: str, found: Mapping[frozenset[str], Pair], level: fl
     told = f"{pair.better} is better than {pair.worse} on {pair.wins} of {pair.runs} seeds, {pair.ties} ties"
     share = 55 if pair.adjusted <= level / 10 else 32
     style = f' class="hot {word}" style="--share:{share}"' if clear else ""
-    by = "" if pair.difference is None else f"<br>{'+' if wins else '−'}{number(abs(pair.difference), 2)}"
+    ahead = None if pair.difference is None else pair.difference if wins else -pair.difference
+    by = "" if ahead is None else f"<br>{'+' * (ahead > 0)}{number(ahead, 2)}"
     shown = f"<b>{sign}</b><br>" if clear else ""
     return f'<td{style} title="{escape(told)}">{shown}{escape(probability(pair.adjusted))}{by}</td>'
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from adversarium.study import statistics
 from adversarium.study._chart import Scale, mark
 from adversarium.study._html import fold, named, paragraph, section, table
 from adversarium.study._looks import Look
-from adversarium.study._numbers import badness, interval, number, plural, values_of
+from adversarium.study._numbers import interval, number, values_of
 from adversarium.study.compare import Comparison, Standing
+from adversarium.study.wording import plural
 
 _LANE = 0.11  # of the width, for runs without a number
 
@@ -142,8 +144,8 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> str:
             number(each.median),
             interval(each.interval),
             interval(each.quartiles),
-            number(min(each.values, key=lambda value: badness(value, comparison.better))),
-            number(max(each.values, key=lambda value: badness(value, comparison.better))),
+            number(min(each.values, key=lambda value: statistics.cost(value, comparison.better))),
+            number(max(each.values, key=lambda value: statistics.cost(value, comparison.better))),
             f"{each.failed}",
             f"{each.collapsed}",
             plural(each.runs, "run"),

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from adversarium.study import statistics
 from adversarium.study._html import fold, named, paragraph, section
 from adversarium.study._looks import Look
-from adversarium.study._numbers import badness, number, place, typical_seed
+from adversarium.study._numbers import number, place, typical_seed
 from adversarium.study.record import Record
 from adversarium.train.pictures import placed
 
@@ -72,7 +73,7 @@ def is_images(runs: Mapping[str, Sequence[Record]]) -> bool:
 
 def extremes_of(runs: Sequence[Record], better: str | float) -> dict[str, Record]:
     """Return a method's best, median and worst run by value, each once; of an even number the better median."""
-    ordered = sorted(runs, key=lambda run: badness(run.value, better))
+    ordered = sorted(runs, key=lambda run: statistics.cost(run.value, better))
     if not ordered:
         return {}
     found = {"best": ordered[0], "median": ordered[(len(ordered) - 1) // 2], "worst": ordered[-1]}
@@ -172,16 +173,28 @@ class Window:
 
 
 def window_of(runs: Mapping[str, Sequence[Record]], real: npt.NDArray[Any] | None) -> Window:
-    """Return the square around the real samples (around all that were made, where there are none)."""
-    made = [run.samples for each in runs.values() for run in each if run.samples is not None and len(run.samples)]
-    points = np.concatenate([each.reshape(len(each), -1)[:, :2] for each in (made if real is None else [real])])
-    points = points[np.isfinite(points).all(1)].astype(float)
-    columns = made[0].reshape(len(made[0]), -1).shape[1]
-    if not len(points):
+    """Return the square around the real samples; where there are none, that of the median method's median run.
+
+    So runs that diverged do not make all others a dot, if they are not most.
+    """
+    made = [[run.samples for run in each if run.samples is not None and len(run.samples)] for each in runs.values()]
+    made = [each for each in made if each]
+    columns = made[0][0].reshape(len(made[0][0]), -1).shape[1]
+    known = [[ends for each in of_method if (ends := _ends(each)) is not None] for of_method in made]
+    if real is not None and (ends := _ends(real)) is not None:
+        known = [[ends]]
+    if not any(known):
         return Window((-1.0, -1.0), (1.0, 1.0), columns)
-    low, high = np.quantile(points, [0.005, 0.995], axis=0)
+    low, high = np.median([np.median(each, axis=0) for each in known if each], axis=0)
     centre, half = (low + high) / 2, max(0.62 * float((high - low).max()), 1e-6)
     return Window(tuple(map(float, centre - half)), tuple(map(float, centre + half)), columns)
+
+
+def _ends(points: npt.NDArray[Any]) -> npt.NDArray[np.float64] | None:
+    """Return between what nearly all points lie, ``[2, columns]`` of one column or two; ``None`` if none is finite."""
+    shown = points.reshape(len(points), -1)[:, :2].astype(float)
+    shown = shown[np.isfinite(shown).all(1)]
+    return np.quantile(shown, [0.005, 0.995], axis=0) if len(shown) else None
 
 
 @dataclass

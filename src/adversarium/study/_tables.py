@@ -5,18 +5,21 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from adversarium.study import statistics
 from adversarium.study._chart import Scale, mark
 from adversarium.study._html import fold, named, paragraph, section, table
 from adversarium.study._looks import Look
-from adversarium.study._numbers import Settings, duration, number, plural
+from adversarium.study._numbers import Settings, number
 from adversarium.study.compare import Comparison
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
+from adversarium.study.wording import duration, plural
 
 _LONG = 24  # characters of an option's value that may be broken into lines
 
 Trials = Mapping[str, Sequence[Mapping[str, Any]]]
-"""The search's trials by method: each has ``options``, ``cost`` (smaller is better, ``None``: failed), ``pruned``."""
+"""The search's trials by method: each has ``options``, ``pruned`` (it was given up early) and ``cost``, which is small
+where it is good, and ``None`` where the trial was given up early or failed."""
 
 
 def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Mapping[str, Look]) -> str:
@@ -30,7 +33,7 @@ def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Ma
             named(name, looks[name]),
             f'<span class="spent">{bar}</span><span class="time">{duration(each.seconds)}</span>',
             number(each.kimg),
-            number(_middle([run.gradients for run in runs.get(name, ())])),
+            number(statistics.quantile([run.gradients for run in runs[name]], 0.5)),
             number(each.seconds / each.kimg) if each.kimg else "",
         ]
         if quality is not None:
@@ -44,15 +47,12 @@ def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Ma
     if quality is not None:
         head += ["runs that reached it", "time until then", "kimg until then"]
         told += f" Quality to reach: {comparison.protocol} of {number(quality)}."
-    together = max((run.together for each in runs.values() for run in each), default=1)
-    if together > 1:
-        told += f" Up to {together} runs were trained at once, stacked; the seconds are each one's share."
+    together = {each.together for each in comparison.standings}
+    if max(together, default=1) > 1:
+        told += f" Up to {max(together)} runs were trained at once, stacked; the seconds are each one's share."
+    if len(together) > 1:
+        told += " Not as many of each method: compare gradients, not seconds."
     return section("cost", "What it costs", paragraph(told), table(head, rows, label="Cost of each method"))
-
-
-def _middle(values: Sequence[float]) -> float:
-    ordered = sorted(values)
-    return ordered[(len(ordered) - 1) // 2] if ordered else 0.0
 
 
 def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], plan: Plan) -> str:
@@ -67,15 +67,15 @@ def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], pl
         best = best_trial(trials)
         settings = "" if best is None else _told(best["options"])
         marks = "".join(_trial(trial, best, scale, at) for at, trial in enumerate(trials))
-        states = [sum(1 for trial in trials if trial["pruned"]), sum(1 for trial in trials if trial["cost"] is None)]
-        ended = plural(len(trials), "trial") + f", {states[0]} given up early" * bool(states[0])
-        ended += f", {states[1]} failed" * bool(states[1])
+        given_up, failed = sum(1 for trial in trials if trial["pruned"]), sum(map(_failed, trials))
+        ended = plural(len(trials), "trial") + f", {given_up} given up early" * bool(given_up)
+        ended += f", {failed} failed" * bool(failed)
         label = f"{name}: {ended}; best {number(best['cost']) if best else 'none'}"
         strip = f'<svg class="row" role="img" aria-label="{escape(label)}" style="--c:{looks[name].variable}">'
         rows.append(
             [
                 named(name, looks[name]),
-                f'<td class="wide">{escape(settings) or "none: every trial failed"}</td>',
+                f'<td class="wide">{escape(settings) or "none: no trial has ended"}</td>',
                 number(best["cost"]) if best else "",
                 f'<td class="wide">{strip}{marks}</svg><span class="soft">{ended}</span></td>',
             ]
@@ -83,8 +83,8 @@ def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], pl
     told = (
         f"Each method's settings were chosen by {plural(plan.trials, 'trial')} ({plan.sampler}, pruner {plan.pruner}) "
         f"on {100 * plan.validation_share:.3g} % of the training data, and then trained anew with each seed. The cost "
-        "is what the search makes small: the further left, the better. The upright line is the trial that was chosen, "
-        "hollow ones were given up early."
+        "is what the search makes small: the further left, the better. The upright line is the trial that was chosen. "
+        "At the right edge lie trials that have no cost: hollow ones were given up early, crosses failed."
     )
     listed = "".join(_all_trials(name, trials, looks[name]) for name, trials in chosen.items())
     head = ["method", "chosen", "cost on validation data", f"trials, {number(scale.low)} to {number(scale.high)}"]
@@ -102,17 +102,27 @@ def _has_number(trial: Mapping[str, Any]) -> bool:
     return trial["cost"] is not None and math.isfinite(trial["cost"])
 
 
+def _failed(trial: Mapping[str, Any]) -> bool:
+    return not trial["pruned"] and not _has_number(trial)
+
+
 def _trial(trial: Mapping[str, Any], best: Mapping[str, Any] | None, scale: Scale, at: int) -> str:
-    height = f"{50 + (-18, 0, 18)[at % 3]}%"
-    if not _has_number(trial):
-        return mark("cross", 0.98, height, title=f"{_told(trial['options'])}: failed", extra='class="failed"')
-    x = 0.95 * scale.share(trial["cost"])
-    told = f"{_told(trial['options'])}: {number(trial['cost'])}{', given up early' * bool(trial['pruned'])}"
+    height, told = f"{50 + (-18, 0, 18)[at % 3]}%", _told(trial["options"])
+    if _failed(trial):
+        return mark("cross", 0.98, height, title=f"{told}: failed", extra='class="failed"')
+    x = 0.95 * scale.share(trial["cost"]) if _has_number(trial) else 0.98
+    told += f": {_ended(trial)}"
     extra = 'class="run" style="fill-opacity:.15;stroke:var(--c)"' if trial["pruned"] else 'class="run"'
     line = (
         f'<line x1="{100 * x:.2f}%" x2="{100 * x:.2f}%" y1="10%" y2="90%" stroke="currentColor" stroke-width="2.5"/>'
     )
     return mark("circle", x, height, title=told, extra=extra) + (line if trial is best else "")
+
+
+def _ended(trial: Mapping[str, Any]) -> str:
+    """Return how a trial ended, in words: its cost, where it has one."""
+    known = [number(trial["cost"])] * _has_number(trial) + ["given up early"] * bool(trial["pruned"])
+    return ", ".join(known) or "failed"
 
 
 def _all_trials(name: str, trials: Sequence[Mapping[str, Any]], look: Look) -> str:
@@ -121,12 +131,11 @@ def _all_trials(name: str, trials: Sequence[Mapping[str, Any]], look: Look) -> s
         [
             str(at),
             *(escape(shown_value(trial["options"].get(option))) for option in names),
-            "failed" if not _has_number(trial) else number(trial["cost"]),
-            "given up early" if trial["pruned"] else "",
+            _ended(trial),
         ]
         for at, trial in enumerate(trials, start=1)
     ]
-    return f"<h4>{named(name, look)}</h4>" + table(["trial", *names, "value", ""], rows, label=f"Trials of {name}")
+    return f"<h4>{named(name, look)}</h4>" + table(["trial", *names, "cost"], rows, label=f"Trials of {name}")
 
 
 def shown_value(value: Any) -> str:

@@ -6,8 +6,10 @@ import numpy as np
 
 from adversarium.study import power, statistics
 from adversarium.study.compare import Comparison, Pair, Standing
+from adversarium.study.wording import duration, plural, probability
 
 _MOST_SEEDS = 200
+_FEW = 3  # names that the answer itself has room for
 
 
 def advise(comparison: Comparison, gradients: Mapping[str, float]) -> tuple[str, ...]:
@@ -18,20 +20,24 @@ def advise(comparison: Comparison, gradients: Mapping[str, float]) -> tuple[str,
         gradients: of either player's loss in the median run, by method.
     """
     if all(each.failed == each.runs for each in comparison.standings):
-        runs = _count(sum(each.runs for each in comparison.standings), "run")
+        runs = plural(sum(each.runs for each in comparison.standings), "run")
         return (
             f"Every run of every method failed ({runs}): there is nothing to choose. Mend what they died of first.",
         )
-    beaten = {loser for pair in comparison.pairs for _, loser in _decided(comparison, pair)}
-    best = next((each for each in comparison.standings if each.method not in beaten), comparison.standings[0])
-    worse = [
-        pair for pair in comparison.pairs if any(winner == best.method for winner, _ in _decided(comparison, pair))
+    decided = [pair for pair in comparison.pairs if pair.adjusted <= comparison.level]
+    beaten = {pair.worse for pair in decided}
+    best = next((each for each in comparison.standings if each.method not in beaten), None)
+    if best is None:
+        return tuple(each for each in [*_circle(comparison, decided), _trouble(comparison)] if each)
+    worse = [pair for pair in decided if pair.better == best.method]
+    tied = [each for each in comparison.standings if each.method not in {best.method, *(pair.worse for pair in worse)}]
+    sentences = [
+        _choice(comparison, best, worse, tied),
+        _evidence(comparison, best, worse, tied),
+        _price(best, gradients),
     ]
-    known = {name for pair in worse for name in (pair.better, pair.worse)}
-    tied = [each for each in comparison.standings if each.method not in known | {best.method}]
-    sentences = [_choice(comparison, best, worse, tied), _price(best, gradients)]
     if tied:
-        sentences += [_among(comparison, [best, *tied]), _seeds(comparison, best, tied[0])]
+        sentences += [_among(comparison, [best, *tied], gradients), _seeds(comparison, best, tied[0])]
     return tuple(each for each in [*sentences, _trouble(comparison)] if each)
 
 
@@ -43,7 +49,7 @@ def notes(comparison: Comparison, dropped: Sequence[int]) -> tuple[str, ...]:
         dropped: seeds that not all methods have.
     """
     found = []
-    seeds, methods = _count(comparison.seeds, "seed"), len(comparison.standings)
+    seeds, methods = plural(comparison.seeds, "seed"), len(comparison.standings)
     least = power.least_seeds(len(comparison.pairs), comparison.level)
     if comparison.seeds < least:
         found.append(
@@ -57,14 +63,15 @@ def notes(comparison: Comparison, dropped: Sequence[int]) -> tuple[str, ...]:
             f"{seeds}: an interval of a median is the range of the runs, and covers the true median in about "
             f"{covered:.3g} % of studies, not in 95 %."
         )
+    standings = {each.method: each for each in comparison.standings}
     for pair in comparison.pairs:
-        one, two = (_standing(comparison, name) for name in (pair.better, pair.worse))
+        one, two = standings[pair.better], standings[pair.worse]
         if one.values == two.values and one.failed < one.runs:
             found.append(f"{pair.better} and {pair.worse} have the same number on every seed: one method, two names?")
-        elif (pair.worse, pair.better) in _decided(comparison, pair):
+        elif pair.adjusted <= comparison.level and two.rank < one.rank:
             found.append(
-                f"{pair.better} has a better mean rank than {pair.worse}, which is better on most seeds: "
-                "the ranks depend on the other methods."
+                f"{pair.worse} has a better mean rank than {pair.better}, which is better by the paired test: ranks "
+                "depend on the other methods."
             )
     if dropped:
         found.append(f"Left out, because not every method has run with it: seed {', '.join(map(str, dropped))}.")
@@ -72,70 +79,97 @@ def notes(comparison: Comparison, dropped: Sequence[int]) -> tuple[str, ...]:
 
 
 def _choice(comparison: Comparison, best: Standing, worse: Sequence[Pair], tied: Sequence[Standing]) -> str:
-    seeds, median = _count(comparison.seeds, "seed"), _median(comparison, best)
+    """Return the answer in few words."""
+    seeds, others = plural(comparison.seeds, "seed"), len(comparison.standings) - 1
+    if not worse:
+        first = best.method == comparison.standings[0].method
+        praise = f"{best.method} has the best ranks" if first else f"nothing is better than {best.method}"
+        return f"Too close to call: {praise}, but {seeds} cannot tell it from any other method."
+    losers = _names([pair.worse for pair in worse])
+    if len(worse) > _FEW:
+        losers = f"{len(worse)} of {others} methods" if tied else f"all {others} others"
+    answer = f"Use {best.method}: better than {losers} on {seeds}"
+    if not tied:
+        return f"{answer}."
+    close = _names([each.method for each in tied]) if len(tied) <= _FEW else f"{len(tied)} others"
+    return f"{answer}; {close} {'is' if len(tied) == 1 else 'are'} too close to call."
+
+
+def _evidence(comparison: Comparison, best: Standing, worse: Sequence[Pair], tied: Sequence[Standing]) -> str:
+    """Return the numbers that the answer rests on."""
     rank = f"mean rank {best.rank:.3g} of {len(comparison.standings)}"
+    if best.median is None:
+        ended = f"{best.runs - best.failed} of {best.runs} did not"
+        known = f"{best.method} has {rank}, though its median run failed ({ended})"
+    else:
+        better = comparison.better
+        aim = f"{better} is better" if isinstance(better, str) else f"{better:g} is best"
+        median = f"median {comparison.protocol} {best.median:.3g}{_ends(best.interval)}"
+        known = f"{best.method} has {median} ({aim}), and {rank}"
     if not worse:
         least = min(pair.adjusted for pair in comparison.pairs if best.method in (pair.better, pair.worse))
-        return (
-            f"Too close to call: {best.method} has the best ranks ({rank}; {median}), but {seeds} cannot tell it from "
-            f"any other method (smallest corrected p {_p(least)})."
-        )
-    surely = f"corrected p {'≤ ' * (len(worse) > 1)}{_p(max(pair.adjusted for pair in worse))}, {seeds}"
-    names = _names([_other(pair, best) for pair in worse])
-    if not tied:
-        return f"Use {best.method}: {median}; it is better than {names} ({surely}); {_lead(best, worse[0])}."
-    return (
-        f"Use {best.method} ({rank}; {median}), which is better than {names} ({surely}); between it and "
-        f"{_names([each.method for each in tied])} it is too close to call."
-    )
+        return f"{known}; the smallest corrected p is {probability(least)}."
+    largest = probability(max(pair.adjusted for pair in worse))
+    surely = f"corrected p {largest if largest.startswith('<') else f'≤ {largest}'}"
+    known += f"; it is better than {_names([pair.worse for pair in worse])} ({surely})"
+    return f"{known}." if tied else f"{known}; {_lead(worse[0])}."
 
 
-def _median(comparison: Comparison, each: Standing) -> str:
-    if each.median is None:
-        return f"its median run failed, {each.runs - each.failed} of {each.runs} did not"
-    better = comparison.better
-    aim = f"{better} is better" if isinstance(better, str) else f"{better:g} is best"
-    return f"median {comparison.protocol} {each.median:.3g}{_ends(each.interval)}; {aim}"
-
-
-def _lead(best: Standing, pair: Pair) -> str:
-    second = _other(pair, best)
+def _lead(pair: Pair) -> str:
     if pair.difference is None:
-        return f"{second}, the next, failed where it did not"
-    low, high = pair.interval
-    if best.method == pair.better:
-        return f"{second}, the next, is {pair.difference:.3g} behind{_ends((low, high))}"
-    mirrored = (None if high is None else -high, None if low is None else -low)
-    return f"{second}, the next, is {-pair.difference:.3g} behind{_ends(mirrored)}"
+        return f"{pair.worse}, the next, failed where it did not"
+    if pair.difference < 0:
+        return f"{pair.worse}, the next, is ahead on most seeds, by less than it is behind on the others"
+    return f"{pair.worse}, the next, is {pair.difference:.3g} behind{_ends(pair.interval)}"
 
 
-def _other(pair: Pair, best: Standing) -> str:
-    return pair.worse if pair.better == best.method else pair.better
+def _circle(comparison: Comparison, decided: Sequence[Pair]) -> list[str]:
+    """Return what there is to say where each method is worse than another: pairs may go round in a circle."""
+    first = comparison.standings[0].method
+    ahead = _names([pair.better for pair in decided if pair.worse == first])
+    behind = [pair.worse for pair in decided if pair.better == first]
+    told = f"{first} has the best ranks" + (f" and is better than {_names(behind)}" if behind else "")
+    return [
+        f"No method is the best on {plural(comparison.seeds, 'seed')}: each is worse than another.",
+        f"{told}, but worse than {ahead}.",
+    ]
 
 
 def _price(best: Standing, gradients: Mapping[str, float]) -> str:
+    share = f" (its share of a stack of {best.together})" * (best.together > 1)
     return (
-        f"A run of {best.method} takes {_duration(best.seconds)}, {best.kimg:.3g} kimg and "
-        f"{gradients[best.method]:.0f} gradients (the median run)."
+        f"A run of {best.method} takes {duration(best.seconds)}{share}, {best.kimg:.3g} kimg and "
+        f"{gradients[best.method]:,.0f} gradients (the median run)."
     )
 
 
-def _among(comparison: Comparison, tied: Sequence[Standing]) -> str:
-    """Say which of those that are too close to call is the cheapest, the fastest, the most reliable."""
-    cheapest = min(tied, key=lambda each: (each.seconds, each.rank))
-    praise = {cheapest.method: [f"the cheapest ({_duration(cheapest.seconds)} a run)"]}
-    arrived = [
-        (each.seconds_to_quality, each.rank, each.method) for each in tied if each.seconds_to_quality is not None
-    ]
+def _among(comparison: Comparison, tied: Sequence[Standing], gradients: Mapping[str, float]) -> str:
+    """Say which of those that are too close to call is the cheapest, the fastest, the most reliable.
+
+    A share of a stack's time is not compared with a share of another's, or with a whole run's: then gradients and
+    images are.
+    """
+    alike = len({each.together for each in tied}) == 1
+    cost = {each.method: each.seconds if alike else gradients[each.method] for each in tied}
+    praise: dict[str, list[str]] = {}
+    if len(set(cost.values())) > 1:
+        cheapest = min(tied, key=lambda each: (cost[each.method], each.rank)).method
+        told = duration(cost[cheapest]) if alike else f"{cost[cheapest]:,.0f} gradients"
+        praise[cheapest] = [f"the cheapest ({told} a run)"]
+    spans = [(each.seconds_to_quality if alike else each.kimg_to_quality, each) for each in tied]
+    arrived = [(span, each.rank, each.method) for span, each in spans if span is not None]
     if arrived and comparison.quality is not None:
-        seconds, _, fastest = min(arrived)
+        span, _, fastest = min(arrived)
         goal = f"{comparison.protocol} {comparison.quality:.3g}"
-        praise.setdefault(fastest, []).append(f"the fastest (half of its runs reach {goal} in {_duration(seconds)})")
+        told = duration(span) if alike else f"{span:.3g} kimg"
+        praise.setdefault(fastest, []).append(f"the fastest (half of its runs reach {goal} in {told})")
     reliable = min(tied, key=lambda each: (each.failed + each.collapsed, each.rank))
     bad = reliable.failed + reliable.collapsed
     if any(each.failed + each.collapsed != bad for each in tied):
-        runs = _count(reliable.runs, "run")
+        runs = plural(reliable.runs, "run")
         praise.setdefault(reliable.method, []).append(f"the most reliable ({bad} of {runs} failed or collapsed)")
+    if not praise:
+        return ""
     told = "; ".join(f"{method} is {_names(parts)}" for method, parts in praise.items())
     return f"Of {_names([each.method for each in tied])}: {told}."
 
@@ -147,8 +181,8 @@ def _seeds(comparison: Comparison, best: Standing, second: Standing) -> str:
     names = f"{best.method} from {second.method}"
     if not gains.any():
         return f"No number of seeds would tell {names}: they are equal on each."
-    if len(gains) < 2:
-        return ""
+    if len(gains) < 3:
+        return ""  # no estimate of how large the difference is
     effect = abs(power.observed_effect(gains))
     wanted = power.seeds_needed(
         effect, len(comparison.pairs), comparison.level, rng=np.random.default_rng(0), most=_MOST_SEEDS
@@ -178,10 +212,10 @@ def _by_ranks(comparison: Comparison) -> list[str]:
     """Say what mean ranks alone would have told apart and the paired test does not."""
     ranks = {each.method: each.rank for each in comparison.standings}
     told = [
-        f"{pair.better} from {pair.worse}"
+        " from ".join(sorted((pair.better, pair.worse), key=lambda name: ranks[name]))
         for pair in comparison.pairs
         if pair.adjusted > comparison.level
-        and ranks[pair.worse] - ranks[pair.better] >= comparison.critical_difference - 1e-9
+        and abs(ranks[pair.worse] - ranks[pair.better]) >= comparison.critical_difference - 1e-9
     ]
     if not told or comparison.p_any > comparison.level:
         return []
@@ -189,17 +223,6 @@ def _by_ranks(comparison: Comparison) -> list[str]:
         f"Mean ranks alone would tell {_names(told)} (critical difference {comparison.critical_difference:.3g}): a "
         "hint, which is wrong more often than the level says where only some methods are the same."
     ]
-
-
-def _decided(comparison: Comparison, pair: Pair) -> list[tuple[str, str]]:
-    """Return the winner and the loser of a pair that is told apart: by seeds, which ranks may contradict."""
-    if pair.adjusted > comparison.level:
-        return []
-    return [(pair.better, pair.worse) if 2 * pair.wins >= pair.runs - pair.ties else (pair.worse, pair.better)]
-
-
-def _standing(comparison: Comparison, method: str) -> Standing:
-    return next(each for each in comparison.standings if each.method == method)
 
 
 def _ends(interval: tuple[float | None, float | None]) -> str:
@@ -213,18 +236,3 @@ def _ends(interval: tuple[float | None, float | None]) -> str:
 
 def _names(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def _p(p: float) -> str:
-    return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, size in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"

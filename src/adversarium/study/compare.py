@@ -29,6 +29,8 @@ class Standing:
             failed runs is ``None``.
         rank: its mean rank over seeds, from 1, the best; ties share theirs.
         seconds: of training, the median run; of runs that were trained stacked, each one's share.
+        together: the most of its runs that were trained stacked: shares of stacks of different sizes say little about
+            which method costs less.
         kimg: thousands of real samples shown to the critic, the median run.
         reached: how many runs reached the comparison's quality.
         seconds_to_quality: by when half of the runs had; ``None`` where fewer than half of them did.
@@ -44,6 +46,7 @@ class Standing:
     interval: tuple[float | None, float | None]
     rank: float
     seconds: float
+    together: int = 1
     kimg: float
     reached: int
     seconds_to_quality: float | None
@@ -60,10 +63,13 @@ class Pair:
     """Two methods on the same seeds.
 
     Attributes:
-        better: the one with the better mean rank.
+        better: the one that the paired test favours (:func:`~adversarium.study.statistics.favoured`), told apart or
+            not; where it favours neither, the one with the better mean rank. Mean ranks depend on the other methods
+            too, and may say the opposite.
         worse: the other.
         difference: how much better, the median over seeds of the differences (positive: ``better`` is better);
-            ``None`` where the median falls on a run that failed.
+            ``None`` where the median falls on a run that failed. Negative where ``better`` wins on fewer seeds, by
+            more.
         interval: of that difference, 95 %, from bootstrap draws of the seeds; an end beyond all numbers is ``None``.
         wins: seeds on which ``better`` is better.
         ties: seeds on which both are equal, or both failed.
@@ -207,8 +213,12 @@ def _runs(records: Sequence[Record]) -> tuple[dict[str, list[Record]], list[int]
 
 
 def _pairs(names: Sequence[str], costs: statistics.Array) -> tuple[Pair, ...]:
-    places = list(combinations(range(len(names)), 2))
-    gains = [statistics.differences(costs[:, worse], costs[:, better]) for better, worse in places]
+    places, gains = [], []
+    for better, worse in combinations(range(len(names)), 2):
+        gain = statistics.differences(costs[:, worse], costs[:, better])
+        turned = statistics.favoured(gain) < 0
+        places.append((worse, better) if turned else (better, worse))
+        gains.append(0.0 - gain if turned else gain)
     p_values = [statistics.paired_p(gain) for gain in gains]
     return tuple(
         Pair(
@@ -231,9 +241,8 @@ def _standing(
 ) -> Standing:
     goal = -math.inf if quality is None else statistics.cost(quality, better)
     reached = [_reached(run, goal, better) for run in runs]
-    times = [None if at is None else at.seconds / run.together for at, run in zip(reached, runs, strict=True)]
     values = [None if math.isinf(cost) else run.value for run, cost in zip(runs, costs, strict=True)]
-    side = _side(values, better)
+    side = statistics.side_of(values, better)
 
     def share(part: float) -> float:
         return statistics.quantile(costs, part)
@@ -243,14 +252,15 @@ def _standing(
         values=tuple(values),
         failed=sum(value is None for value in values),
         collapsed=sum(run.collapsed for run, value in zip(runs, values, strict=True) if value is not None),
-        median=_value(share(0.5), better, side),
+        median=statistics.value_of(share(0.5), better, side),
         quartiles=_ends((share(0.25), share(0.75)), better, side),
         interval=_ends(statistics.median_interval(costs), better, side),
         rank=rank,
-        seconds=statistics.quantile([run.seconds / run.together for run in runs], 0.5),
+        seconds=statistics.quantile([run.seconds for run in runs], 0.5),
+        together=max(run.together for run in runs),
         kimg=statistics.quantile([run.kimg for run in runs], 0.5),
         reached=sum(at is not None for at in reached),
-        seconds_to_quality=_half(times),
+        seconds_to_quality=_half([None if at is None else at.seconds for at in reached]),
         kimg_to_quality=_half([None if at is None else at.kimg for at in reached]),
     )
 
@@ -270,25 +280,12 @@ def _quality(costs: statistics.Array, better: str | float) -> float | None:
     """Return the median of the method in the middle, or of the next better one that has a median."""
     for at in range(costs.shape[1] // 2, -1, -1):
         if (middle := statistics.quantile(costs[:, at], 0.5)) < math.inf:
-            return _value(middle, better, 1.0)
+            return statistics.value_of(middle, better, 1.0)
     return None
 
 
-def _side(values: Sequence[float | None], better: str | float) -> float:
-    """Return on which side of the number that is best most runs are: −1 below, 1 above."""
-    if isinstance(better, str):
-        return 1.0
-    return -1.0 if sum(math.copysign(1.0, value - better) for value in values if value is not None) < 0 else 1.0
-
-
-def _value(cost: float, better: str | float, side: float) -> float | None:
-    if math.isinf(cost):
-        return None
-    return better + side * cost if not isinstance(better, str) else cost if better == "lower" else -cost
-
-
 def _ends(costs: tuple[float, float], better: str | float, side: float) -> tuple[float | None, float | None]:
-    low, high = (_value(cost, better, side) for cost in costs)
+    low, high = (statistics.value_of(cost, better, side) for cost in costs)
     return (high, low) if better == "higher" or side < 0 else (low, high)
 
 

@@ -49,11 +49,16 @@ class Claim:
         job: which.
         worker: who holds it.
         attempt: how often it was claimed by now, from 1: more than once where a worker died.
+        errors: how often it ended with an error that counted.
+        deaths: how many workers died of it or with it, one after the other, none of which got further than those
+            before.
     """
 
     job: Job
     worker: str
     attempt: int
+    errors: int = 0
+    deaths: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,12 @@ class JobState:
     result: Mapping[str, Any] | None
     before: float = 0.0
     together: int = 1
+
+
+_DEATHS = case(
+    (JOBS.c.state == "waiting", JOBS.c.deaths), (JOBS.c.progress > JOBS.c.furthest, 0), else_=JOBS.c.deaths + 1
+)
+"""How many workers died of a job, once it is claimed: whoever claims it from another one finds that one dead."""
 
 
 class Jobs:
@@ -207,9 +218,9 @@ class Jobs:
         """Return up to ``most`` jobs of one group, now held by this worker; none where nothing can be done now.
 
         They are taken in the order in which they were written, once the group that they come after is done, and no
-        more than any of them may have beside it (``Job.together``). A job
-        whose worker died is handed out again, as often as it takes: a ``Claim.attempt`` of 4 says that three workers
-        died of it or with it, and whoever performs it decides whether that is its result.
+        more than any of them may have beside it (``Job.together``). A job whose worker died is handed out again, as
+        often as it takes, and alone from the second such death on: ``Claim.deaths`` says how many there were, and
+        whoever performs the job decides when that is its result.
 
         Args:
             worker: a name that no other worker has, of :func:`worker_name`.
@@ -229,6 +240,7 @@ class Jobs:
         database = self._database
         later = case((JOBS.c.beat > database.up, JOBS.c.beat), else_=database.up)
         columns = (
+            _DEATHS.label("deaths"),
             JOBS.c.position,
             JOBS.c.key,
             JOBS.c.job_group,
@@ -269,6 +281,8 @@ class Jobs:
             state="running",
             worker=worker,
             attempt=JOBS.c.attempt + 1,
+            deaths=_DEATHS,
+            furthest=case((JOBS.c.progress > JOBS.c.furthest, JOBS.c.progress), else_=JOBS.c.furthest),
             before=JOBS.c.progress,
             began=self._database.now,
             beat=self._database.now,
@@ -285,7 +299,7 @@ class Jobs:
 
         found = self._database.ask(take)
         return [
-            Claim(job=_job(row), worker=worker, attempt=row.attempt)
+            Claim(job=_job(row), worker=worker, attempt=row.attempt, errors=row.errors, deaths=row.deaths)
             for row in found
             if row.attempt == attempts[row.key]
         ]
@@ -346,12 +360,14 @@ class Jobs:
 
         Args:
             claims: what the worker holds; jobs that it lost stay as they are.
-            counted: whether the attempt counts, as that of a worker that died does.
+            counted: whether the attempt counts, as one with an error.
         """
         if not claims:
             return
         values: dict[str, Any] = {"state": "waiting", "worker": ""}
-        if not counted:
+        if counted:
+            values["errors"] = JOBS.c.errors + 1
+        else:
             values["attempt"] = JOBS.c.attempt - 1
         back = update(JOBS).where(self._held(claims)).values(**values)
         self._database.ask(lambda connection: connection.execute(back).rowcount)
@@ -388,6 +404,10 @@ class Jobs:
         rows = self._database.ask(lambda connection: connection.execute(query).all())
         return {row.key: json.loads(row.result) for row in rows}
 
+    def repeat(self, work: Callable[[], Any]) -> Any:
+        """Return what ``work`` does, which another library asks this database by; done again as every statement is."""
+        return self._database.repeat(work)
+
     def left(self) -> int:
         """Return how many jobs are not done."""
         query = select(func.count()).select_from(JOBS).where(self._mine, JOBS.c.state != "done")
@@ -407,12 +427,17 @@ def _lots(rows: Sequence[Any], most: int) -> Iterator[list[Any]]:
     """Cut jobs of a group into lots of which each may be held at once."""
     lot: list[Any] = []
     for row in rows:
-        if lot and len(lot) >= min(most, *(each.together for each in [*lot, row])):
+        if lot and len(lot) >= min(most, *(_together(each) for each in [*lot, row])):
             yield lot
             lot = []
         lot.append(row)
     if lot:
         yield lot
+
+
+def _together(row: Any) -> int:
+    """Return how many jobs may be held beside this one: none, where one of them keeps killing their worker."""
+    return 1 if row.deaths >= 2 else int(row.together)
 
 
 def _job(row: Any) -> Job:

@@ -61,7 +61,7 @@ class Material:
         source: what a run opens, and holds the share ``hold_out`` out of.
         hold_out: that share.
         measuring: the study's protocol, ready.
-        others: the further protocols, ready; ``None`` where there are none.
+        others: the further protocols of runs, ready; ``None`` where there are none.
     """
 
     source: Source
@@ -90,6 +90,7 @@ class Material:
         Raises:
             InputError: as :meth:`of_runs`.
         """
+        plan = dataclasses.replace(plan, others=())  # of a trial only the protocol counts
         if not isinstance(source, ArraySource):
             return cls._of(plan, Redrawn(source), 0.0, device)
         train, _ = splits(source, plan.hold_out)

@@ -1,11 +1,10 @@
 """Before hours are spent: whether each method can run on the data at all, and how long it will take."""
 
-import heapq
 import itertools
 import math
 import statistics
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,16 +17,18 @@ from adversarium.errors import InputError, lookup, require
 from adversarium.games import GAMES
 from adversarium.metrics.cost import estimate_cost
 from adversarium.spec import make
-from adversarium.study.jobs import Job
+from adversarium.study.jobs import Job, JobState
 from adversarium.study.material import Material
 from adversarium.study.methods import check_methods
 from adversarium.study.plan import SEED_OF_TRIALS, Method, Plan, check_plan
 from adversarium.study.pool import cores_here
-from adversarium.study.run import gradients_of, run_config, trial_key
+from adversarium.study.power import least_seeds
+from adversarium.study.progress import makespan
+from adversarium.study.run import gradients_of, resolved, run_config, trial_key
 from adversarium.study.search import PRUNERS, SAMPLERS, dimensions, import_optuna, options_of
 from adversarium.train.build import build
 from adversarium.train.evaluator import drawing
-from adversarium.train.resolve import conditions_for, known, resolve
+from adversarium.train.resolve import known
 from adversarium.train.stacked import StackedTraining, stackable
 from adversarium.train.training import Training
 from adversarium.train.watch import Watch
@@ -37,6 +38,13 @@ TIMED_STEPS = 4
 
 MOST_TOGETHER = 64
 """So many runs are trained stacked at most."""
+
+WIDEST_STACKED = 256
+"""On a CPU, networks up to this width gain by being stacked.
+
+Seconds one after another over seconds stacked, of 64 games with batches of 64 on two cores (``bench_stacked.py``): 8.2
+at width 32, 4.7 at 64, 3.05 at 128, 1.5 at 256, 0.82 at 512.
+"""
 
 _TIMED_SECONDS, _MOST_STEPS = 0.5, 32
 _RUN_SECONDS = 0.3  # of folders, checkpoints and a record, for each run
@@ -113,9 +121,9 @@ def outlook(
                 said = str(error)
                 named = said.startswith(f"method {method.name}:")
                 raise InputError(said if named else f"method {method.name}: {said}") from error
-    lots = _lots(jobs_of(plan, found))
-    busy = min(workers, len(lots))
-    seconds = starting + _makespan(lots, busy) * max(1.0, busy / cores_here()) + _REPORT_SECONDS
+    jobs = jobs_of(plan, found)
+    busy = min(workers, lots_of(jobs))
+    seconds = starting + played(jobs, busy) * max(1.0, busy / cores_here()) + _REPORT_SECONDS
     return Outlook(prospects=tuple(found), seconds=seconds, workers=busy)
 
 
@@ -153,9 +161,15 @@ def _built(
     config = run_config(
         plan, method, material, seed=seed, out=Path("study"), options={**(options or {}), "device": device}
     )
-    conditions = conditions_for(config, material.source)
-    config = resolve(config, material.source.codec, None if conditions is None else conditions.condition)
+    config = resolved(config, material.source)
     return build(config, material.source) if whole else None
+
+
+def too_few_seeds(plan: Plan) -> int:
+    """Return how many seeds it takes that any two methods can be told apart; 0 where there are as many."""
+    pairs = math.comb(len(plan.methods), 2)
+    wanted = least_seeds(pairs, plan.level) if pairs else 0
+    return wanted if wanted > len(plan.seeds) else 0
 
 
 def jobs_of(plan: Plan, prospects: Sequence[Prospect]) -> list[Job]:
@@ -206,7 +220,7 @@ def _prospect(plan: Plan, method: Method, material: Material, workers: int, devi
             f"{plan.measurements} measurements; wanted at least {least:g} {plan.budget.unit}, or --measurements "
             f"{taken}"
         )
-    alone = stackable(config) if plan.budget.unit != "seconds" else "a budget in seconds is of each run"
+    alone = _why_alone(plan, training)
     together = 1 if alone else _together(plan, workers)
     draw = drawing(training.average.module, training.codec, training.feed)
     measuring = plan.measurements * estimate_cost(material.measuring, draw).draw
@@ -235,6 +249,16 @@ def _training(plan: Plan, method: Method, material: Material, seed: int, device:
     training = _built(plan, method, material, seed, device)
     assert training is not None
     return training
+
+
+def _why_alone(plan: Plan, training: Training) -> str:
+    """Return why runs of a method are not trained stacked; empty where they are."""
+    if plan.budget.unit == "seconds":
+        return "a budget in seconds is of each run"
+    width = training.config.width or 0
+    if next(training.step.critic.parameters()).device.type == "cpu" and width > WIDEST_STACKED:
+        return f"its networks are {width} wide: on a CPU, stacks of more than {WIDEST_STACKED} are slower"
+    return stackable(training.config)
 
 
 def _together(plan: Plan, workers: int) -> int:
@@ -284,27 +308,19 @@ def _typical(marks: Sequence[float]) -> float:
     return statistics.median(took[1:] or took)  # the first makes what the others use
 
 
-def _lots(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Return what workers claim, in their order."""
-    open_lots, found = dict[str, list[Job]](), list[list[Job]]()
-    for job in jobs:
-        lot = open_lots.get(job.group)
-        if lot is None or len(lot) >= job.together:
-            open_lots[job.group] = lot = []
-            found.append(lot)
-        lot.append(job)
-    return found
+def lots_of(jobs: Sequence[Job]) -> int:
+    """Return how often workers claim, until they have all of these jobs."""
+    counts = Counter((job.group, job.together) for job in jobs)
+    return sum(math.ceil(count / together) for (_, together), count in counts.items())
 
 
-def _makespan(lots: Sequence[Sequence[Job]], workers: int) -> float:
-    """Return when the last of the lots is done, taken in their order by whoever is free."""
-    free, ends = [0.0] * workers, defaultdict[str, float](float)
-    for lot in lots:
-        begins = max(heapq.heappop(free), ends[lot[0].after] if lot[0].after else 0.0)
-        end = begins + sum(job.cost for job in lot)
-        ends[lot[0].group] = max(ends[lot[0].group], end)
-        heapq.heappush(free, end)
-    return max(free)
+def played(jobs: Sequence[Job], workers: int) -> float:
+    """Return how long these jobs take so many workers, of whom none has begun."""
+    states = [
+        JobState(job=job, state="waiting", worker="", attempt=0, progress=0.0, seconds=0.0, result=None)
+        for job in jobs
+    ]
+    return makespan(states, workers, lambda state: state.job.cost)
 
 
 @contextmanager

@@ -37,6 +37,26 @@ FIXED = {
 }
 """Options of a run that a study sets itself, and what says so there."""
 
+LISTS = ("presets", "losses", "penalties", "games", "others")
+"""Lists of names that a study is typed in, or a file holds, as :func:`~adversarium.study.typed.plan_of` takes them."""
+
+TABLES = ("methods", "search", "options")
+"""Tables likewise."""
+
+PLAIN: dict[str, type] = {
+    "data": str,
+    "budget": str,
+    "protocol": str,
+    "hold_out": float,
+    "measurements": int,
+    "trials": int,
+    "validation_share": float,
+    "sampler": str,
+    "pruner": str,
+    "level": float,
+}
+"""Single values likewise, with their types."""
+
 SEED_OF_TRIALS = 2**31
 """The seed of the trials of every search, which no run of a study may have."""
 

@@ -107,6 +107,7 @@ class _Worker:
 
     def __init__(self, command: Sequence[str], threads: int, log: Path) -> None:
         self.log, self.began = log, time.monotonic()
+        self._said = log.stat().st_size if log.exists() else 0  # by those before it
         settings = {name: str(threads) for name in _THREADS} | {PARENT: str(os.getpid())}
         with open(log, "ab") as stream:
             self.process = subprocess.Popen(
@@ -123,7 +124,7 @@ class _Worker:
         return time.monotonic() - self.began
 
     def last_words(self) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        lines = self.log.read_bytes()[self._said :].decode("utf-8", errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else "it said nothing"
 
     def close(self) -> None:

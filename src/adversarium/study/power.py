@@ -60,17 +60,18 @@ def observed_effect(paired: Numbers) -> float:
     Formula:
         (1 − 3/(4 (n − 1) − 1)) d̄ / s: Hedges' correction of small samples' exaggeration
     Convention:
-        An infinite difference counts as the largest finite one; ±∞ where all are the same and not 0.
+        Of two differences nothing can be said: the correction is 0. An infinite difference counts as the largest
+        finite one; ±∞ where all are the same and not 0.
     Paper:
         Larry V. Hedges, 1981, "Distribution Theory for Glass's Estimator of Effect Size and Related Estimators",
         Journal of Educational Statistics 6(2).
 
     Raises:
-        InputError: fewer than two differences, or NaN.
+        InputError: fewer than three differences, or NaN.
     """
     found = np.asarray(paired, dtype=np.float64)
     require(not np.isnan(found).any(), "a difference is NaN")
-    require(len(found) > 1, "an effect needs two differences or more")
+    require(len(found) > 2, "an effect needs three differences or more")
     largest = np.abs(found[np.isfinite(found)]).max(initial=0.0) or 1.0
     found = np.clip(found, -largest, largest) / largest
     mean, spread = float(found.mean()), float(found.std(ddof=1))

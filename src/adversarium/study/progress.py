@@ -2,7 +2,7 @@
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from adversarium.study.jobs import JobState
@@ -85,9 +85,17 @@ def seconds_left(states: Sequence[JobState], workers: int) -> float | None:
     overall = sum(spent.values()) / sum(seen.values())
     speeds = {group: spent[group] / seen[group] for group in seen}
 
-    def lasts(state: JobState) -> float:
-        return speeds.get(state.job.group, overall) * state.job.cost
+    return makespan(states, workers, lambda state: speeds.get(state.job.group, overall) * state.job.cost)
 
+
+def makespan(states: Sequence[JobState], workers: int, lasts: Callable[[JobState], float]) -> float:
+    """Return in how many seconds the last job is done, where workers claim what waits in its order.
+
+    Args:
+        states: of all jobs.
+        workers: how many processes work on them.
+        lasts: how long a job takes from its beginning to its end.
+    """
     running: dict[str, list[JobState]] = defaultdict(list)
     waiting: dict[str, deque[tuple[int, JobState]]] = defaultdict(deque)
     unfinished: dict[str, int] = defaultdict(int)

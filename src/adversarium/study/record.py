@@ -22,7 +22,7 @@ class Point:
 
     Attributes:
         kimg: thousands of real samples shown to the critic so far.
-        seconds: of training so far.
+        seconds: of training so far; of those in which runs were trained stacked, its share.
         gradients: gradients of either player's loss taken so far.
         value: the study's protocol; ``None`` where it was not finite.
     """
@@ -69,8 +69,9 @@ class Record:
         steps: of the generator.
         kimg: thousands of real samples shown to the critic.
         gradients: gradients of either player's loss.
-        seconds: of training, without measurements and pictures.
-        together: how many runs were trained stacked in those seconds (each of them has its share: seconds / together).
+        seconds: of training, without measurements and pictures; of those in which runs were trained stacked, the run's
+            own share: what all runs took is the sum.
+        together: how many runs its worker trained stacked in the end; nothing is to be divided by it.
         attempts: how often the run was begun or gone on with, after its process died.
         options: every option of the run, resolved.
         versions: of Python, torch, adversarium, and the machine.

@@ -15,7 +15,7 @@ from adversarium.study._courses import axes_of, courses
 from adversarium.study._failures import failures
 from adversarium.study._html import fold, section
 from adversarium.study._looks import Look, looks_of
-from adversarium.study._numbers import by_method, duration, plural, settings_of, shared_seeds
+from adversarium.study._numbers import by_method, settings_of, shared_seeds
 from adversarium.study._pairs import pairs
 from adversarium.study._ranking import direction, ranking
 from adversarium.study._samples import samples
@@ -26,6 +26,7 @@ from adversarium.study.export import EXTRA, write_tables
 from adversarium.study.figures import write_figures
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
+from adversarium.study.wording import duration, plural
 
 REPORT = "report.html"
 """The page's name in the study's folder."""
@@ -138,7 +139,7 @@ def _header(question: str, plan: Plan, records: Sequence[Record], comparison: Co
     answer, *more = comparison.advice or ("No method is recommended.",)
     long = ' class="long"' * (len(answer) > _SHORT)
     advice = "".join(f"<li>{escape(sentence)}</li>" for sentence in more)
-    spent = sum(record.seconds / record.together for record in records)
+    spent = sum(record.seconds for record in records)
     tiles = {
         "methods": str(len(comparison.standings)),
         "seeds each": str(comparison.seeds),

@@ -21,13 +21,15 @@ from adversarium.metrics.measurement import measure
 from adversarium.metrics.metric import Metric
 from adversarium.metrics.protocols import Protocol
 from adversarium.spec import make
+from adversarium.study import statistics
 from adversarium.study.jobs import Claim
 from adversarium.study.material import Material, open_source
 from adversarium.study.methods import config_of, folder_name
 from adversarium.study.plan import SEED_OF_TRIALS, Method, Plan
 from adversarium.study.record import Point, Record, Suspicion, finite
-from adversarium.study.search import Search, best_of
-from adversarium.study.worker import Report
+from adversarium.study.search import Search, best_trial
+from adversarium.study.worker import MOST_DEATHS, Report
+from adversarium.train.build import build
 from adversarium.train.evaluator import drawing
 from adversarium.train.folder import RunFolder
 from adversarium.train.loop import Run, StoppedError, train_together
@@ -59,11 +61,7 @@ def trial_key(method: str, number: int) -> str:
 
 def cost_of(value: float | None, metric: Metric) -> float | None:
     """Return a protocol's number as a cost: smaller is better, whatever the metric."""
-    if value is None:
-        return None
-    if isinstance(metric.better, str):
-        return value if metric.better == "lower" else -value
-    return abs(value - metric.better)
+    return None if value is None else statistics.cost(value, metric.better)
 
 
 class Performer:
@@ -75,6 +73,7 @@ class Performer:
         url: its database, where its searches have their trials.
         name: its name there.
         chosen: returns the results of a method's trials, once they are all done.
+        again: does what asks the database, again where its trouble may pass.
         device: where to train and measure.
         on_decode: called while image files are decoded.
     """
@@ -87,11 +86,12 @@ class Performer:
         url: str,
         name: str,
         chosen: Callable[[str], Sequence[Mapping[str, Any]]],
+        again: Callable[[Callable[[], Any]], Any] = lambda work: work(),
         device: str = "auto",
         on_decode: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self._plan, self._folder, self._url, self._name, self._chosen = plan, folder, url, name, chosen
-        self._device = device
+        self._device, self._again = device, again
         self._methods = {method.name: method for method in plan.methods}
         self._source = open_source(plan, on_decode)
         self._materials: dict[str, Material] = {}
@@ -105,6 +105,8 @@ class Performer:
             report: called with a job's key and how far it is, from 0 to 1; what it raises ends the work.
         """
         kind = claims[0].job.payload["kind"]
+        if claims[0].deaths >= MOST_DEATHS:  # it is held alone, then
+            return {claim.job.key: self._given_up(claim) for claim in claims}
         material = self._material(kind)
         if report.stopping:  # from here on a run looks for signals itself
             return {}
@@ -128,10 +130,10 @@ class Performer:
         options: Mapping[str, Any] = {}
         if self._plan.trials and method.search:
             trials = self._chosen(method.name)
-            best = best_of(trials)
+            best = best_trial(trials)
             if best is None:
                 return {claim.job.key: _without_settings(method, claim, trials).as_dict() for claim in claims}
-            options = best
+            options = best["options"]
         configs = [
             run_config(
                 self._plan,
@@ -166,13 +168,9 @@ class Performer:
     def _trial(self, claim: Claim, material: Material, report: Report) -> Mapping[str, Any] | None:
         """Do one trial of a method's search; return its options and what they cost, ``None`` where a signal came."""
         key, payload = claim.job.key, claim.job.payload
-        method = self._methods[payload["method"]]
-        if method.name not in self._searches:
-            self._searches[method.name] = Search(self._url, self._name, self._plan, method)
-        search = self._searches[method.name]
+        method, search = self._methods[payload["method"]], self._search(payload["method"])
         out = self._folder / "trials" / folder_name(method.name) / f"trial{payload['number']}"
         if (told := search.told(key)) is not None:
-            shutil.rmtree(out, ignore_errors=True)
             return told
         trial, options = search.trial(key)
         metric = Protocol.parse(material.protocol).metric
@@ -189,31 +187,67 @@ class Performer:
             config = run_config(
                 self._plan, method, material, seed=SEED_OF_TRIALS, out=out, options={**options, "device": self._device}
             )
-            (end,) = train_together(
-                [config], source=material.source, measuring=material.measuring, observers=[[watch]], pictured=False
-            )
-            _refuse_disk_errors([end])
-            if isinstance(end, Run) and end.signal is not None:
-                return None
-            value, why = ended_with(RunFolder.open(out).records(), end, material)
-            cost = cost_of(value, metric)
-        except Pruned:
-            pruned = True
-        except InputError as error:  # options that do not go together
+            if not out.exists():
+                build(resolved(config, material.source), material.source)
+        except InputError as error:  # options that do not go together; anything else is no fault of theirs
             why = str(error)
+        trained = not why
+        if trained:
+            try:
+                (end,) = train_together(
+                    [config], source=material.source, measuring=material.measuring, observers=[[watch]], pictured=False
+                )
+            except Pruned:
+                pruned = True
+            else:
+                _refuse_disk_errors([end])
+                if isinstance(end, Run) and end.signal is not None:
+                    return None
+                value, why = ended_with(RunFolder.open(out).records(), end, material)
+                cost = cost_of(value, metric)
         search.tell(trial, cost, pruned=pruned, why=why)
-        shutil.rmtree(out, ignore_errors=True)  # of its run only the number counts
+        if trained:  # of its run only the number counts; and nobody else trains it, whose folder was locked here
+            shutil.rmtree(out, ignore_errors=True)
         return {"options": dict(options), "cost": cost, "pruned": pruned, "why": why}
+
+    def _search(self, name: str) -> Search:
+        """Return the search of a method, opened once."""
+        if name not in self._searches:
+            self._searches[name] = Search(self._url, self._name, self._plan, self._methods[name], again=self._again)
+        return self._searches[name]
+
+    def _given_up(self, claim: Claim) -> Mapping[str, Any]:
+        """Return the result of a job that keeps killing its workers: it failed."""
+        method = self._methods[claim.job.payload["method"]]
+        why = (
+            f"{claim.deaths} processes died of it, one after the other, and none got further than those before: "
+            "out of memory, say"
+        )
+        if claim.job.payload["kind"] == "trial":
+            search = self._search(method.name)
+            if (told := search.told(claim.job.key)) is not None:
+                return told
+            trial, options = search.trial(claim.job.key)
+            search.tell(trial, None, why=why)
+            return {"options": dict(options), "cost": None, "pruned": False, "why": why}
+        return _without_run(method, claim, why).as_dict()
 
 
 def _without_settings(method: Method, claim: Claim, trials: Sequence[Mapping[str, Any]]) -> Record:
     """Return the record of a run for which the search found no settings: it counts as failed."""
     why = next((each["why"] for each in trials if each["why"]), "")
+    return _without_run(
+        method, claim, f"all {len(trials)} trials of its search failed" + (f"; the first: {why}" if why else "")
+    )
+
+
+def _without_run(method: Method, claim: Claim, why: str) -> Record:
+    """Return the record of a run of which nothing is known but why it failed."""
     return Record(
         method=method.name,
         seed=claim.job.payload["seed"],
         value=None,
-        why=f"all {len(trials)} trials of its search failed" + (f"; the first: {why}" if why else ""),
+        why=why,
         attempts=claim.attempt,
         options=dict(method.options),
         versions=versions(),
@@ -267,11 +301,19 @@ def run_config(
     return with_budget(config, {"steps": steps})
 
 
+def resolved(config: TrainConfig, source: Source) -> TrainConfig:
+    """Return the configuration of a run with every option known.
+
+    Raises:
+        InputError: options that do not go together, or with the data.
+    """
+    conditions = conditions_for(config, source)
+    return resolve(config, source.codec, None if conditions is None else conditions.condition)
+
+
 def rule_played(config: TrainConfig, source: Source) -> GameRule:
     """Return the game rule of a run."""
-    conditions = conditions_for(config, source)
-    resolved = resolve(config, source.codec, None if conditions is None else conditions.condition)
-    return make(known(resolved.game), "game", GAMES)
+    return make(known(resolved(config, source).game), "game", GAMES)
 
 
 def ended_with(

@@ -3,7 +3,7 @@
 import math
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -165,25 +165,40 @@ class Search:
         name: the study's name in it.
         plan: the study's.
         method: whose settings are searched for.
+        again: does what it is given, again where trouble of the database may pass
+            (:meth:`~adversarium.study.jobs.Jobs.repeat`).
 
     Raises:
         InputError: Optuna is not installed; the search is not one.
     """
 
-    def __init__(self, url: str, name: str, plan: Plan, method: Method) -> None:
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        plan: Plan,
+        method: Method,
+        *,
+        again: Callable[[Callable[[], Any]], Any] = lambda work: work(),
+    ) -> None:
         self._optuna = optuna = import_optuna()
         self._plan = plan
         self._dimensions = dimensions(method, plan.options)
         self._sampler = getattr(optuna.samplers, lookup("sampler", plan.sampler, SAMPLERS))
         pruner = getattr(optuna.pruners, lookup("pruner", plan.pruner, PRUNERS))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of what is experimental there
-            self._study = optuna.create_study(
+        self._again = again
+
+        def create() -> Any:
+            return optuna.create_study(
                 storage=optuna.storages.RDBStorage(url, engine_kwargs=_settings(url)),
                 study_name=f"{name}/{method.name}",
                 pruner=pruner(),
                 load_if_exists=True,
             )
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of what is experimental there
+            self._study = again(create)
 
     def trial(self, job: str) -> tuple["optuna.Trial", dict[str, Any]]:
         """Return a job's trial and its options: the one that the job began before its worker died, or a new one."""
@@ -192,31 +207,45 @@ class Search:
             # a trial's draws are its own, whichever worker does it; a sequence is continued, so it has one seed
             words = (self._plan.fingerprint, "" if self._plan.sampler == "qmc" else job)
             self._study.sampler = self._sampler(seed=seed_of("search", *words) % 2**32)
-        found = self._begun(job)
-        if found is not None:
-            trial = self._optuna.Trial(self._study, found._trial_id)
-        else:
-            trial = self._study.ask()
-            trial.set_user_attr(JOB, job)
-        return trial, options_of({each.option: each.suggest(trial) for each in self._dimensions})
+
+        def begin() -> tuple["optuna.Trial", dict[str, Any]]:
+            found = self._begun(job)
+            if found is not None:
+                trial = self._optuna.Trial(self._study, found._trial_id)
+            else:
+                trial = self._study.ask()
+                trial.set_user_attr(JOB, job)
+            return trial, options_of({each.option: each.suggest(trial) for each in self._dimensions})
+
+        begun: tuple[optuna.Trial, dict[str, Any]] = self._again(begin)
+        return begun
 
     def is_hopeless(self, trial: "optuna.Trial", cost: float, step: int) -> bool:
         """Note what a trial costs after so many measurements; return whether it is to be given up."""
-        frozen = next(each for each in self._study.get_trials(deepcopy=False) if each.number == trial.number)
-        if step not in frozen.intermediate_values:  # a worker that died may have said so
-            trial.report(cost, step)
-        return bool(trial.should_prune())
+
+        def ask() -> bool:
+            if step not in self._now(trial).intermediate_values:  # a worker that died may have said so
+                trial.report(cost, step)
+            return bool(trial.should_prune())
+
+        return bool(self._again(ask))
 
     def tell(self, trial: "optuna.Trial", cost: float | None, *, pruned: bool = False, why: str = "") -> None:
         """End a trial: with what its run cost (smaller is better), ``None`` where it failed, or given up early.
 
         A run that failed counts as the worst there is, so that the sampler learns to stay away.
         """
-        trial.set_user_attr(WHY, why)
-        if pruned:
-            self._study.tell(trial, state=self._optuna.trial.TrialState.PRUNED)
-        else:
-            self._study.tell(trial, math.inf if cost is None else cost)
+
+        def say() -> None:
+            if self._now(trial).state.is_finished():  # it was said, and the answer got lost
+                return
+            trial.set_user_attr(WHY, why)
+            if pruned:
+                self._study.tell(trial, state=self._optuna.trial.TrialState.PRUNED)
+            else:
+                self._study.tell(trial, math.inf if cost is None else cost)
+
+        self._again(say)
 
     def told(self, job: str) -> dict[str, Any] | None:
         """Return the result of a job whose trial has ended, though its worker died before it wrote the result."""
@@ -232,20 +261,22 @@ class Search:
         }
 
     def _begun(self, job: str) -> "optuna.trial.FrozenTrial | None":
-        return next((each for each in self._study.get_trials(deepcopy=False) if each.user_attrs.get(JOB) == job), None)
+        trials = self._again(lambda: self._study.get_trials(deepcopy=False))
+        return next((each for each in trials if each.user_attrs.get(JOB) == job), None)
+
+    def _now(self, trial: "optuna.Trial") -> "optuna.trial.FrozenTrial":
+        trials: list[optuna.trial.FrozenTrial] = self._study.get_trials(deepcopy=False)
+        return next(each for each in trials if each.number == trial.number)
 
 
 def _settings(url: str) -> dict[str, Any]:
     return {"connect_args": {"timeout": 30.0}} if url.startswith("sqlite") else {}
 
 
-def best_of(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the options of the trial that cost least, of the results of a method's search; ``None``: all failed."""
+def best_trial(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the trial that cost least, of the results of a method's search; ``None`` where all failed."""
     ended = [each for each in results if each["cost"] is not None and not each["pruned"]]
-    if not ended:
-        return None
-    chosen: Mapping[str, Any] = min(ended, key=lambda each: float(each["cost"]))["options"]
-    return chosen
+    return min(ended, key=lambda each: float(each["cost"]), default=None)
 
 
 def import_optuna() -> Any:

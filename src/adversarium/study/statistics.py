@@ -20,6 +20,7 @@ Numbers = Sequence[float] | npt.NDArray[np.floating]
 
 _SIGNS = {"lower": 1.0, "higher": -1.0}
 _SLACK = 1e-12  # of sums of probabilities
+_ROUNDING = 1e-12  # of the numbers that a difference is taken of
 
 
 def cost(value: float | None, better: str | float) -> float:
@@ -37,6 +38,26 @@ def cost(value: float | None, better: str | float) -> float:
         return sign * value if value is not None and math.isfinite(value) else math.inf
     require(math.isfinite(better), f"better is {better}: wanted lower, higher or a finite number")
     return abs(value - better) if value is not None and math.isfinite(value) else math.inf
+
+
+def value_of(found: float, better: str | float, side: float) -> float | None:
+    """Return the value that has a cost, as :func:`cost` makes it; ``None`` where the cost is infinite.
+
+    Args:
+        found: the cost.
+        better: as :func:`cost` takes it.
+        side: of a number that is best, −1 below or 1 above (:func:`side_of`); without meaning for a word.
+    """
+    if math.isinf(found):
+        return None
+    return better + side * found if not isinstance(better, str) else found if better == "lower" else -found
+
+
+def side_of(values: Sequence[float | None], better: str | float) -> float:
+    """Return on which side of a number that is best most values are: −1 below, 1 above; 1 for a word."""
+    if isinstance(better, str):
+        return 1.0
+    return -1.0 if sum(math.copysign(1.0, value - better) for value in values if value is not None) < 0 else 1.0
 
 
 def quantile(values: Numbers, share: float) -> float:
@@ -110,18 +131,39 @@ def median_interval(values: Numbers, confidence: float = 0.95) -> tuple[float, f
 def differences(first: Numbers, second: Numbers) -> Array:
     """Return ``first − second``, pair by pair; 0 where both are the same infinity.
 
-    Differences that are equal but for rounding (10⁻¹² of the largest number) come out equal, so that ties are ties.
+    What is equal but for rounding (10⁻¹² of the numbers themselves, those of one pair) comes out equal, or 0, so that
+    ties are ties; a number that is far larger than all others changes no difference but its own.
 
     Raises:
         InputError: of different lengths, empty, or NaN.
     """
     one, two = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     require(one.ndim == 1 and one.shape == two.shape, f"wanted two lists of one length, got {one.shape}, {two.shape}")
-    _sorted(both := np.concatenate([one, two]))
+    _sorted(np.concatenate([one, two]))
     same = one == two
-    found = np.where(same, 0.0, one) - np.where(same, 0.0, two)
-    scale = np.abs(both[np.isfinite(both)]).max(initial=0.0)
-    return found if scale == 0 else np.round(found / scale, 12) * scale
+    found = (np.where(same, 0.0, one) - np.where(same, 0.0, two)).tolist()
+    scales = np.maximum(np.abs(one), np.abs(two))
+    slacks = (_ROUNDING * np.where(np.isfinite(scales), scales, 0.0)).tolist()
+    equal, slack = 0.0, math.inf  # from the smallest on: each is what the one before is, or larger
+    for at in sorted(range(len(found)), key=lambda at: (abs(found[at]), -slacks[at])):
+        if abs(found[at]) - equal > min(slack, slacks[at]):
+            equal, slack = abs(found[at]), slacks[at]
+        found[at] = math.copysign(equal, found[at]) if equal else 0.0
+    return np.array(found)
+
+
+def favoured(paired: Numbers) -> int:
+    """Return which side paired differences favour, as :func:`paired_p` weighs them: 1, −1, or 0 for neither.
+
+    Formula:
+        sign Σ sign(dᵢ) rᵢ,  rᵢ the mid-rank of |dᵢ| among all
+    Convention:
+        Positive differences are the first side's. It may be the side with fewer of them, if they are larger.
+
+    Raises:
+        InputError: no differences, or NaN.
+    """
+    return int(np.sign((np.sign(np.asarray(paired)) * _doubled_ranks(paired)).sum()))
 
 
 def paired_p(paired: Numbers) -> float:
@@ -147,9 +189,7 @@ def paired_p(paired: Numbers) -> float:
     Raises:
         InputError: no differences, or NaN.
     """
-    _sorted(paired)
-    found = np.asarray(paired, dtype=np.float64)
-    doubled = np.rint(2 * stats.rankdata(np.abs(found))).astype(np.int64)  # mid-ranks are halves
+    found, doubled = np.asarray(paired, dtype=np.float64), _doubled_ranks(paired)
     observed = abs(int((np.sign(found) * doubled).sum()))
     chances = signed_rank_law(tuple(sorted(doubled[found != 0].tolist())))
     sums = np.abs(2 * np.arange(len(chances)) - (len(chances) - 1))
@@ -321,6 +361,13 @@ def _sorted(values: Numbers) -> Array:
     require(len(ordered) > 0, "there are no numbers")
     require(not np.isnan(ordered[-1]), "one of the numbers is NaN; a failed run is +inf")
     return ordered
+
+
+def _doubled_ranks(paired: Numbers) -> npt.NDArray[np.int64]:
+    """Return twice the mid-ranks of the sizes of differences: mid-ranks are halves."""
+    _sorted(paired)
+    found: npt.NDArray[np.int64] = np.rint(2 * stats.rankdata(np.abs(paired))).astype(np.int64)
+    return found
 
 
 def _ranks(costs: Array) -> Array:

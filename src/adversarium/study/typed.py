@@ -12,7 +12,7 @@ from adversarium.metrics.protocols import Protocol
 from adversarium.metrics.references import References
 from adversarium.study.material import open_source
 from adversarium.study.methods import check_methods, config_of, crossed, of_presets, parsed
-from adversarium.study.plan import Budget, Method, Plan, check_plan
+from adversarium.study.plan import LISTS, PLAIN, TABLES, Budget, Method, Plan, check_plan
 from adversarium.study.search import default_search, options_set
 from adversarium.train.evaluation import default_protocols
 
@@ -49,7 +49,7 @@ def plan_of(
         budget=Budget.parse(values.get("budget", "100kimg")),
         protocol="",
         options=options,
-        **{name: values[name] for name in _OF_THE_PLAN if name in values},
+        **{name: values[name] for name in _AS_THEY_ARE if name in values},
     )
     check_plan(plan)
     search = values["search"]
@@ -67,39 +67,29 @@ def plan_of(
     return (_with_search(plan, search) if plan.trials else plan), source
 
 
-_LISTS = ("presets", "losses", "penalties", "games", "others")
-_TABLES = ("methods", "search", "options")
-_OF_THE_PLAN = {
-    "measurements": int,
-    "trials": int,
-    "validation_share": float,
-    "sampler": str,
-    "pruner": str,
-    "level": float,
-}
-_PLAIN = {"data": str, "budget": str, "protocol": str, "hold_out": float, **_OF_THE_PLAN}
+_AS_THEY_ARE = ("measurements", "trials", "validation_share", "sampler", "pruner", "level")
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values with lists as lists and tables as tables, each of the type that is wanted."""
     found = dict(values)
     for name in found:
-        known = ["seeds", *_LISTS, *_TABLES, *_PLAIN]
+        known = ["seeds", *LISTS, *TABLES, *PLAIN]
         require(name in known, f"a study has no {name!r}{nearest(name, known)}")
     require("data" in found, "a study wants data: adversarium study mnist, say")
-    for name, kind in _PLAIN.items():
+    for name, kind in PLAIN.items():
         if name in found:
             value = found[name]
             fits = isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
             require(fits, f"{name} is {value!r}: wanted {_WORDS[kind]}")
             found[name] = kind(value)
-    for name in _LISTS:
+    for name in LISTS:
         if name in found:
             value = parsed(found[name]) if isinstance(found[name], str) else found[name]
             fits = isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
             require(fits, f"{name} is {value!r}: wanted names, in a list or with commas between")
             found[name] = list(value)
-    for name in _TABLES:
+    for name in TABLES:
         found.setdefault(name, {})
         require(isinstance(found[name], Mapping), f"{name} is {found[name]!r}: wanted a table")
     for name, options in found["methods"].items():

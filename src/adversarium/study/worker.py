@@ -17,8 +17,11 @@ from adversarium.study.jobs import Claim, Jobs, StudyStoppedError, worker_name
 PARENT = "ADVERSARIUM_PARENT"
 """Set in the environment of a worker whose standard input ends with the process that started it."""
 
-MOST_ATTEMPTS = 3
-"""Errors of one job, or deaths of its workers, before it is not tried again."""
+MOST_ERRORS = 3
+"""Errors of one job before it is not tried again, and the study ends."""
+
+MOST_DEATHS = 4
+"""Workers that die of one job, none of which got further than those before, until it counts as failed."""
 
 _GRACE_SECONDS = 20.0
 
@@ -113,6 +116,7 @@ def work(
     tell: Callable[[str], None] = lambda message: None,
     beat_seconds: float = 5.0,
     poll_seconds: float = 1.0,
+    pause_seconds: float = 5.0,
 ) -> int:
     """Do jobs of a study until none is left, or until asked to stop; return how many were done here.
 
@@ -128,6 +132,7 @@ def work(
         tell: told what went wrong and what becomes of it.
         beat_seconds: between signs of life.
         poll_seconds: between looks whether a job can be done now that others gated.
+        pause_seconds: from an error until its job is tried again; longer each time.
 
     Raises:
         StudyStoppedError: a job failed for the third time, a disk is full, or the database cannot be used any more.
@@ -137,13 +142,11 @@ def work(
     while not stop():
         claims = jobs.claim(name, most=most)
         if claims:
-            done += _do(jobs, perform, claims, Report(stop), folder, go_on, tell, beat_seconds)
+            done += _do(jobs, perform, claims, Report(stop), folder, go_on, tell, beat_seconds, pause_seconds)
             continue
         if not jobs.left():
             break
-        until = time.monotonic() + poll_seconds
-        while time.monotonic() < until and not stop():
-            time.sleep(0.1)
+        _wait(poll_seconds, stop)
     return done
 
 
@@ -156,6 +159,7 @@ def _do(
     go_on: str,
     tell: Callable[[str], None],
     beat_seconds: float,
+    pause_seconds: float,
 ) -> int:
     """Do jobs that were claimed, and leave none of them held."""
     keys = ", ".join(claim.job.key for claim in claims)
@@ -180,18 +184,29 @@ def _do(
         raise
     except Exception as error:
         full = is_disk_full(error)
-        last = max(claim.attempt for claim in claims) >= MOST_ATTEMPTS
-        # the last attempt is not counted: whoever mended the program, and goes on, has one more
-        jobs.give_back(claims, counted=not full and not last)
+        errors = 1 + max(claim.errors for claim in claims)
+        last = errors >= MOST_ERRORS
+        if full or last:  # the last error is not counted: whoever mended the program, and goes on, has one more
+            jobs.give_back(claims)
         if full:
             raise StudyStoppedError(f"no space is left ({error}): free some, then go on with: {go_on}") from error
         said = f"{keys}: {type(error).__name__}: {error} ({_written(folder, claims[0], error)})"
         if last:
             raise StudyStoppedError(f"{said}; that was the last attempt; once mended, go on with: {go_on}") from error
         tell(f"{said}; it is tried again")
+        with _heart(jobs, claims, report, beat_seconds):  # held meanwhile, so that nobody tries it at once
+            _wait(errors * pause_seconds, lambda: report.stopping)
+        jobs.give_back(claims, counted=True)
     else:
         jobs.give_back([claim for claim in claims if claim.job.key not in results])
     return done
+
+
+def _wait(seconds: float, stop: Callable[[], bool]) -> None:
+    """Wait so long, or until asked to stop."""
+    until = time.monotonic() + seconds
+    while (rest := until - time.monotonic()) > 0 and not stop():
+        time.sleep(min(rest, 0.1))
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from adversarium.config import TrainConfig, with_budget
 from adversarium.data import DATASETS, Source, default_share, open_data
 from adversarium.errors import InputError
@@ -258,12 +261,11 @@ def _reopened(
 
 
 def _stacks(lives: Sequence[Live]) -> list[list[Live]]:
-    """Return the runs in groups that can be trained together: those at one step, of networks that can be stacked."""
+    """Return the runs in groups that can be trained together: those of networks that can be stacked."""
     groups: list[list[Live]] = []
     for live in lives:
         for group in groups:
-            configs = (group[0].training.config, live.training.config)
-            if group[0].training.step.steps == live.training.step.steps and not stackable(*configs):
+            if not stackable(group[0].training.config, live.training.config):
                 group.append(live)
                 break
         else:
@@ -286,8 +288,13 @@ def _alone(live: Live) -> Run:
 
 
 def _play(lives: Sequence[Live], caught: Sequence[int]) -> list[Run | StoppedError]:
-    """Train runs in lockstep; turn what goes wrong on the way into a sentence that says where to go on."""
+    """Train runs in lockstep; turn what goes wrong on the way into a sentence that says where to go on.
+
+    Those at the fewest steps move: where a process was killed between the checkpoints of two runs, one is behind until
+    it is where the other is.
+    """
     ended: dict[int, Run | StoppedError] = {}
+    asked: list[int] = []  # the signals that runs see: all the same in one round, so that they end at one step
     with ExitStack() as files:
         rounds: dict[int, Rounds] = {}
         before: dict[int, int] = {}
@@ -296,7 +303,7 @@ def _play(lives: Sequence[Live], caught: Sequence[int]) -> list[Run | StoppedErr
             writers = [files.enter_context(jsonl(live.folder.metrics))]
             if live.training.config.tensorboard:
                 writers.append(files.enter_context(tensorboard(live.folder.path, live.images, live.records)))
-            rounds[number] = live.rounds(writers, caught)
+            rounds[number] = live.rounds(writers, asked)
 
         def turn(number: int, go_on: Callable[[], int]) -> None:
             """Let a run go on until both players are to move again, or it ends."""
@@ -305,7 +312,7 @@ def _play(lives: Sequence[Live], caught: Sequence[int]) -> list[Run | StoppedErr
                 before[number] = go_on()
                 return
             except StopIteration:
-                ended[number] = _ended(live, caught)
+                ended[number] = _ended(live, asked)
             # NonFiniteError, or a rule that found no step; a disk; samples that cannot be measured, a part without
             # gradient
             except (ArithmeticError, OSError, InputError) as error:
@@ -315,14 +322,14 @@ def _play(lives: Sequence[Live], caught: Sequence[int]) -> list[Run | StoppedErr
         try:
             for number in list(rounds):
                 turn(number, partial(next, rounds[number]))
-            stack = StackedTraining([live.training for live in lives]) if len(rounds) == len(lives) > 1 else None
+            stack = _Stack(lives)
             while rounds:
-                playing = list(rounds) if stack is not None else [next(iter(rounds))]
-                moved = _move(lives, stack, playing, before[playing[0]])
+                last = min(lives[number].training.step.steps for number in rounds)
+                playing = [number for number in rounds if lives[number].training.step.steps == last]
+                moved = stack.move(playing, before[playing[0]])
+                asked[:] = caught
                 for number in playing:
                     turn(number, partial(_go_on, rounds[number], moved[number]))
-                    if stack is not None and number in ended and number in stack.playing:
-                        stack.leave(number)
         except KeyboardInterrupt:
             first = lives[next(iter(rounds), 0)]
             raise KeyboardInterrupt(
@@ -332,18 +339,50 @@ def _play(lives: Sequence[Live], caught: Sequence[int]) -> list[Run | StoppedErr
     return [ended[number] for number in range(len(lives))]
 
 
-def _move(
-    lives: Sequence[Live], stack: StackedTraining | None, playing: Sequence[int], images: int
-) -> dict[int, Moved | Exception]:
-    """Move both players of the runs that play; return what that led each to, or what stopped it."""
-    mark = time.monotonic()
-    try:
-        images = lives[playing[0]].training.move(images) if stack is None else stack.move(images)
-    except (ArithmeticError, OSError, InputError) as error:
-        return dict.fromkeys(playing, error)
-    moved = Moved(images, time.monotonic() - mark)
-    errors = {} if stack is None else stack.errors
-    return {number: errors.get(number, moved) for number in playing}
+class _Stack:
+    """Moves those of some runs that play: stacked where they are several, and alone where it is one."""
+
+    def __init__(self, lives: Sequence[Live]) -> None:
+        self._lives = lives
+        self._numbers: list[int] = []  # of the runs that are stacked
+        self._stacked: StackedTraining | None = None
+
+    def move(self, playing: Sequence[int], images: int) -> dict[int, Moved | Exception]:
+        """Move both players of the runs that play; return what that led each to, or what stopped it."""
+        mark = time.monotonic()
+        self._gather(playing)
+        errors: dict[int, Exception] = {}
+        try:
+            if self._stacked is None:
+                images = self._lives[playing[0]].training.move(images)
+            else:
+                images = self._stacked.move(images)
+                errors = {self._numbers[index]: error for index, error in self._stacked.errors.items()}
+                _wait_for(self._lives[playing[0]].training.step.critic)  # or the first to measure waits for all
+        except (ArithmeticError, OSError, InputError) as error:
+            return dict.fromkeys(playing, error)
+        moved = Moved(images, (time.monotonic() - mark) / len(playing))
+        return {number: errors.get(number, moved) for number in playing}
+
+    def _gather(self, playing: Sequence[int]) -> None:
+        """Stack these runs and no others."""
+        stacked = self._stacked
+        if stacked is not None:
+            for index in stacked.playing:
+                if self._numbers[index] not in playing or not set(playing) <= set(self._numbers):
+                    stacked.leave(index)
+            if stacked.playing:
+                return
+        self._numbers, self._stacked = list(playing), None
+        if len(playing) > 1:
+            self._stacked = StackedTraining([self._lives[number].training for number in playing])
+
+
+def _wait_for(module: nn.Module) -> None:
+    """Wait until a GPU has done what it was asked for."""
+    device = next(module.parameters()).device
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def _go_on(rounds: Rounds, moved: Moved | Exception) -> int:

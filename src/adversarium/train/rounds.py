@@ -25,7 +25,7 @@ SECONDS_BETWEEN_SIGNS_OF_LIFE = 10.0
 
 
 class Moved(NamedTuple):
-    """What a move of both players led to: images in all, and how long it took."""
+    """What a move of both players led to: images in all, and the run's share of how long it took."""
 
     images: int
     seconds: float
@@ -44,7 +44,7 @@ class Live:
         training: what moves.
         records: its records so far.
         images: real samples shown to the critic so far.
-        seconds: of training so far.
+        seconds: of training so far; of steps that were taken stacked, the run's share.
         quality: what measures it on the way, where something does.
         observers: called with each record.
         pictured: whether pictures are drawn.

@@ -49,7 +49,7 @@ class StackedObjective:
     def __init__(self, objectives: Sequence[Objective]) -> None:
         self._count = len(objectives)
         stacked: dict[str, Any] = {"loss": _stacked_loss([each.loss for each in objectives])}
-        self._weights: dict[str, list[Term[Any]]] = {}
+        self._weights: dict[str, tuple[Term[Any], ...]] = {}
         for slot in SLOTS:
             player = slot.partition("_")[0]
             groups = list(zip(*(getattr(each, slot) for each in objectives), strict=True))
@@ -59,7 +59,8 @@ class StackedObjective:
 
     def mean(self, values: Tensor) -> Tensor:
         """Return each game's mean over its own rows, ``[K]``."""
-        return values.unflatten(0, (-1, self._count)).transpose(0, 1).flatten(1).mean(1)
+        by_game: Tensor = values.unflatten(0, (-1, self._count)).transpose(0, 1).flatten(1).mean(1)
+        return by_game
 
     def weighted(self, player: str, parts: dict[str, Tensor], images: int) -> dict[str, Tensor]:
         """Return a player's parts, ``[K]`` each, under the names of their records, with each game's own weight."""
@@ -105,7 +106,7 @@ def _stacked_loss(losses: Sequence[Loss]) -> Loss:
 
 def _stacked_side(sides: Sequence[ScoreFunction], loss: Loss) -> ScoreFunction:
     if isinstance(sides[0], nn.Module):
-        return ByGame(sides)
+        return cast(ScoreFunction, ByGame(sides))
     if loss.coupling in ("none", "paired"):
         return sides[0]
     count = len(sides)
