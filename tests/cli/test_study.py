@@ -163,7 +163,7 @@ def test_a_file_says_it_all_and_the_command_line_wins(planned: Any, tmp_path: Pa
 
 
 def test_a_search_is_typed(planned: Any) -> None:
-    found = planned("ring", "--presets", "gan", "--trials", "3", "--search", "learning-rate=1e-5..1e-3 log",
+    found = planned("ring", "--presets", "gan,nsgan", "--trials", "3", "--search", "learning-rate=1e-5..1e-3 log",
                     "--search", "batch_size=16|64", "--workers", "3")  # fmt: skip
     assert dict(found.plan.methods[0].search) == {"learning_rate": "1e-5..1e-3 log", "batch_size": "16|64"}
     assert found.workers == 3
@@ -171,8 +171,9 @@ def test_a_search_is_typed(planned: Any) -> None:
 
 # refused: exit code 2, no traceback, nothing written
 
-RING = ["ring", "--presets", "gan", "--seeds", "2"]
+RING = ["ring", "--presets", "gan,nsgan", "--seeds", "2"]
 BAD: list[tuple[list[str], str]] = [
+    (["ring", "--presets", "gan"], "gan is the only method, and there is nothing to compare it with: name another"),
     ([], "a study wants DATA"),
     (["rink", *RING[1:]], "rink"),
     ([*RING, "--network", "dcgan"], "method gan: "),
@@ -275,7 +276,7 @@ def test_image_networks_and_few_samples_are_named(
         (["--network", "dcgan"], "method gan: "),
         (["--method", "b: --network r3"], "method b: "),
     ):
-        assert main(["study", "points.npy", "--presets", "gan", "--batch-size", "16", *arguments]) == 2
+        assert main(["study", "points.npy", "--presets", "gan,nsgan", "--batch-size", "16", *arguments]) == 2
         assert words in capsys.readouterr().err
     assert os.listdir() == ["points.npy"]
 

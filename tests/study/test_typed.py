@@ -68,9 +68,11 @@ def test_methods_come_from_presets_tables_and_combinations() -> None:
 
 
 def test_a_file_may_say_1_where_a_float_is_meant() -> None:
-    one = planned(methods={"a": {"beta1": 0, "preset": "gan"}}, options={"penalty_scale": 1}, budget="60s", level=0.5)
+    one = planned(
+        methods={"a": {"beta1": 0, "preset": "gan"}, "b": {}}, options={"penalty_scale": 1}, budget="60s", level=0.5
+    )
     other = planned(
-        methods={"a": {"beta1": 0.0, "preset": "gan"}}, options={"penalty_scale": 1.0}, budget="1m", level=0.5
+        methods={"a": {"beta1": 0.0, "preset": "gan"}, "b": {}}, options={"penalty_scale": 1.0}, budget="1m", level=0.5
     )
     assert one.fingerprint == other.fingerprint
 
@@ -158,7 +160,7 @@ def test_a_search_is_the_usual_one_where_nothing_is_fixed() -> None:
         "slow": {"beta1"},
         "fixed": {"learning_rate"},
     }
-    shared = planned(trials=3, presets=["gan"], options={"beta1": 0.0})
+    shared = planned(trials=3, presets=["gan", "nsgan"], options={"beta1": 0.0})
     assert set(shared.methods[0].search) == {"learning_rate"}
     check_methods(plan.methods, plan.options)
 

@@ -61,6 +61,8 @@ def plan_of(
     protocol = Protocol.parse(values["protocol"]).name if "protocol" in values else _ranking(usual, references)
     others = [Protocol.parse(each).name for each in values["others"]] if "others" in values else _others(usual)
     _check_ranking(protocol, references)
+    only = methods[0].name
+    require(len(methods) > 1, f"{only} is the only method, and there is nothing to compare it with: name another")
     plan = replace(
         plan, hold_out=hold_out, protocol=protocol, others=tuple(each for each in others if each != protocol)
     )
