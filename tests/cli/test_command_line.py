@@ -46,7 +46,7 @@ def test_help_answers_without_torch() -> None:
         assert f"  {command} " in found.stdout
     lines = [line for line in found.stdout.splitlines() if ":  " in line or ": adv" in line][2:]
     assert len({line.index(" adversarium ") for line in lines}) == 1  # examples stand below one another
-    assert " ".join(line.split()[0] for line in lines) == "train sample evaluate doctor dynamics list explain"
+    assert " ".join(line.split()[0] for line in lines) == "train sample evaluate doctor study dynamics list explain"
 
 
 @pytest.mark.parametrize("command", ["train", "sample", "evaluate", "doctor", "dynamics", "list", "explain"])

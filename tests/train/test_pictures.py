@@ -92,7 +92,7 @@ def test_the_legend_of_the_shares_lies_above_bars_and_line(share: float):
     made[:count] = density.modes[3].numpy()
     figure = Figure(figsize=(5, 2.5), layout="constrained")
     axes = figure.subplots(1, 1)
-    _mode_shares(axes, made, density)
+    _mode_shares(axes, made, density.modes, density.std)
     figure.draw_without_rendering()
     legend = axes.get_legend().get_window_extent()
     tops = [bar.get_window_extent().y1 for bar in axes.patches]
