@@ -440,7 +440,7 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
             display.progress(progress(40, running={}, waiting=0, failed=0, eta_seconds=None))
     lines = stream.getvalue().splitlines()
     assert [line.split(" of ")[0] for line in lines] == ["0", "15", "30", "40"]
-    assert lines[-1] == "40 of 40 done, 0 running; 3 min"
+    assert lines[-1] == "40 of 40 done, 0 running; 3 min; writing the report"
 
 
 @pytest.mark.parametrize(("methods", "seeds", "wanted"), [(6, 5, 10), (2, 5, 6), (6, 10, 0), (1, 1, 0)])

@@ -56,6 +56,14 @@ def test_a_clear_winner_is_named_with_what_makes_it_sure():
     assert last == "No run failed or collapsed."
 
 
+def test_methods_that_share_the_best_ranks_are_named_together():
+    found = said(runs("a", [1.0, 2.0]), runs("b", [1.0, 2.0]), runs("c", [3.0, 4.0]))
+    wanted = (
+        "Too close to call: a and b share the best ranks, but 2 seeds cannot tell them from each other, or from any"
+    )
+    assert found.advice[0] == f"{wanted} other method."
+
+
 def test_one_that_is_too_close_to_the_best_is_named_with_what_speaks_for_it(rng):
     found = said(
         runs("good", [1 + 0.3 * x for x in rng.standard_normal(10)], seconds=300.0),

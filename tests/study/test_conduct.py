@@ -82,6 +82,11 @@ def test_records_come_in_the_plans_order_and_make_a_report(study: Study, tmp_pat
     assert study.compared().seeds == 5
 
 
+def test_a_report_of_nothing_says_what_is_done_and_how_to_go_on(study: Study) -> None:
+    with pytest.raises(InputError, match=r"0 of 10 runs are done, of 0 methods: .* adversarium study --resume"):
+        study.report()
+
+
 def test_trials_are_those_of_one_method_in_their_order(tmp_path: Path) -> None:
     study = begun(tmp_path / "study", SEARCHED)
     claims = [study.jobs.claim(f"worker{number}")[0] for number in range(2)]

@@ -106,6 +106,8 @@ class Display:
         """Show how far it is."""
         assert self._study is not None
         left = "" if progress.eta_seconds is None else f", about {duration(progress.eta_seconds, rough=True)} left"
+        if progress.done == progress.jobs:
+            left = "; writing the report"
         failed = f" ({progress.failed} failed)" if progress.failed else ""
         text = (
             f"{progress.done} of {progress.jobs} done{failed}, {len(progress.running)} running; "

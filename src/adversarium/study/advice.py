@@ -83,8 +83,12 @@ def _choice(comparison: Comparison, best: Standing, worse: Sequence[Pair], tied:
     seeds, others = plural(comparison.seeds, "seed"), len(comparison.standings) - 1
     if not worse:
         first = best.method == comparison.standings[0].method
+        equal = [each.method for each in comparison.standings if each.rank == best.rank and each is not best]
         praise = f"{best.method} has the best ranks" if first else f"nothing is better than {best.method}"
-        return f"Too close to call: {praise}, but {seeds} cannot tell it from any other method."
+        if first and equal:
+            praise = f"{_names([best.method, *equal])} share the best ranks"
+        what = "them from each other, or from" if first and equal else "it from"
+        return f"Too close to call: {praise}, but {seeds} cannot tell {what} any other method."
     losers = _names([pair.worse for pair in worse])
     if len(worse) > _FEW:
         losers = f"{len(worse)} of {others} methods" if tied else f"all {others} others"

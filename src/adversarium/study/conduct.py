@@ -25,6 +25,7 @@ from adversarium.study.record import Record
 from adversarium.study.report import write_report
 from adversarium.study.run import IMAGES, POINTS, Performer, trial_key
 from adversarium.study.search import Search
+from adversarium.study.wording import plural
 
 STORAGE = "ADVERSARIUM_STORAGE"
 """The environment variable that tells workers a database's address, which may hold a password."""
@@ -202,6 +203,12 @@ class Study:
             InputError: too few of them have.
         """
         metric, records = Protocol.parse(self.plan.protocol).metric, self.records()
+        methods, runs = {each.method for each in records}, len(self.plan.methods) * len(self.plan.seeds)
+        require(
+            len(methods) > 1,
+            f"{self.folder}: {len(records)} of {runs} runs are done, of {plural(len(methods), 'method')}: too few to "
+            f"compare; go on with: {self.go_on}",
+        )
         return compare(
             records,
             protocol=self.plan.protocol,
