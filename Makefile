@@ -40,7 +40,8 @@ $(READY): pyproject.toml constraints.txt
 run: $(READY)  ## compare the six losses of every introduction, on the ring and on digits: two reports
 	$(BIN)/adversarium study ring --seeds 10 --budget 6000gradients --width 64 \
 		--critic-learning-rate 1e-3 --generator-learning-rate 1e-3 --out studies/ring $(ARGS)
-	$(BIN)/adversarium study mnist --seeds 3 --budget 24kimg --measurements 4 --out studies/mnist $(ARGS)
+	$(BIN)/adversarium study mnist --seeds 5 --budget 30kimg --measurements 4 --width 16 --batch-size 32 \
+		--critic-learning-rate 1e-3 --generator-learning-rate 1e-3 --out studies/mnist $(ARGS)
 
 test: $(READY)  ## the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
