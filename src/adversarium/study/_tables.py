@@ -1,6 +1,5 @@
 """Sections of a study's page that are tables: cost, the search of settings, settings, versions."""
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -13,6 +12,7 @@ from adversarium.study._numbers import Settings, number
 from adversarium.study.compare import Comparison
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
+from adversarium.study.search import best_trial, has_number
 from adversarium.study.wording import duration, plural
 
 _LONG = 24  # characters of an option's value that may be broken into lines
@@ -60,7 +60,7 @@ def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], pl
     chosen = {name: list(chosen[name]) for name in methods if chosen.get(name)}
     if not chosen:
         return ""
-    costs = [trial["cost"] for trials in chosen.values() for trial in trials if _has_number(trial)]
+    costs = [trial["cost"] for trials in chosen.values() for trial in trials if has_number(trial)]
     scale = Scale.of(costs)
     rows = []
     for name, trials in chosen.items():
@@ -92,25 +92,15 @@ def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], pl
     return section("search", "How settings were chosen", paragraph(told), content, fold("All trials", listed))
 
 
-def best_trial(trials: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the trial that cost least, of those that were not given up early; ``None`` where all failed."""
-    ended = [trial for trial in trials if _has_number(trial) and not trial["pruned"]]
-    return min(ended, key=lambda trial: float(trial["cost"])) if ended else None
-
-
-def _has_number(trial: Mapping[str, Any]) -> bool:
-    return trial["cost"] is not None and math.isfinite(trial["cost"])
-
-
 def _failed(trial: Mapping[str, Any]) -> bool:
-    return not trial["pruned"] and not _has_number(trial)
+    return not trial["pruned"] and not has_number(trial)
 
 
 def _trial(trial: Mapping[str, Any], best: Mapping[str, Any] | None, scale: Scale, at: int) -> str:
     height, told = f"{50 + (-18, 0, 18)[at % 3]}%", _told(trial["options"])
     if _failed(trial):
         return mark("cross", 0.98, height, title=f"{told}: failed", extra='class="failed"')
-    x = 0.95 * scale.share(trial["cost"]) if _has_number(trial) else 0.98
+    x = 0.95 * scale.share(trial["cost"]) if has_number(trial) else 0.98
     told += f": {_ended(trial)}"
     extra = 'class="run" style="fill-opacity:.15;stroke:var(--c)"' if trial["pruned"] else 'class="run"'
     line = (
@@ -121,7 +111,7 @@ def _trial(trial: Mapping[str, Any], best: Mapping[str, Any] | None, scale: Scal
 
 def _ended(trial: Mapping[str, Any]) -> str:
     """Return how a trial ended, in words: its cost, where it has one."""
-    known = [number(trial["cost"])] * _has_number(trial) + ["given up early"] * bool(trial["pruned"])
+    known = [number(trial["cost"])] * has_number(trial) + ["given up early"] * bool(trial["pruned"])
     return ", ".join(known) or "failed"
 
 

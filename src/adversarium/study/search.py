@@ -275,8 +275,13 @@ def _settings(url: str) -> dict[str, Any]:
 
 def best_trial(results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """Return the trial that cost least, of the results of a method's search; ``None`` where all failed."""
-    ended = [each for each in results if each["cost"] is not None and not each["pruned"]]
+    ended = [each for each in results if has_number(each) and not each["pruned"]]
     return min(ended, key=lambda each: float(each["cost"]), default=None)
+
+
+def has_number(result: Mapping[str, Any]) -> bool:
+    """Return whether a trial's result has a cost: it did not fail, and was not given up early."""
+    return result["cost"] is not None and math.isfinite(result["cost"])
 
 
 def import_optuna() -> Any:

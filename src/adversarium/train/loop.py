@@ -164,8 +164,8 @@ def train_together(
 ) -> list[Run | StoppedError]:
     """Train runs of one method at once, stacked where they can be, or else one after the other.
 
-    A run whose folder is there already goes on from its newest whole checkpoint. What stops one run does not stop the
-    others.
+    A run whose folder is there already goes on from its newest whole checkpoint. What stops a run that has begun does
+    not stop the others.
 
     Args:
         configs: a run each, with its ``out``; for the same budget.
@@ -178,7 +178,7 @@ def train_together(
         How each ended, in their order; runs that were not begun because of a signal stand at 0 steps.
 
     Raises:
-        InputError: a configuration, the data or a folder cannot be used.
+        InputError: a configuration, the data or a folder cannot be used, which may show in the first steps only.
     """
     with ExitStack() as stack:
         caught = stack.enter_context(_signals())
