@@ -8,7 +8,8 @@ import numpy as np
 
 from adversarium.study.jobs import Claim, Job
 from adversarium.study.plan import Budget, Method, Plan
-from adversarium.study.run import Performer, trial_key
+from adversarium.study.perform import Performer
+from adversarium.study.run import trial_key
 from adversarium.study.worker import Report
 
 PROTOCOL = "sw2_100_raw_test"
@@ -58,8 +59,8 @@ def images(path: Path, count: int = 48) -> str:
 class Doing:
     """A study's jobs done in this process, without a database but that of its searches."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        self.plan, self.folder = plan, folder
+    def __init__(self, plan: Plan, folder: Path, *, together: int = 64) -> None:
+        self.plan, self.folder, self.together = plan, folder, together
         self.trials: dict[str, list[Mapping[str, Any]]] = {}
         self.stopping = False
         self.seen: list[tuple[str, float]] = []
@@ -100,9 +101,10 @@ class Doing:
             self.trials.setdefault(method, []).append(result)
         return result
 
-    @staticmethod
-    def claim(kind: str, method: str, **payload: int) -> Claim:
+    def claim(self, kind: str, method: str, **payload: int) -> Claim:
         (number,) = payload.values()
+        if kind == "trial":
+            payload["together"] = self.together
         job = Job(
             key=f"{kind}/{method}/{number}",
             group=f"{kind}/{method}",

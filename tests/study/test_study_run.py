@@ -418,7 +418,7 @@ def test_a_trial_in_a_locked_folder_is_no_failed_trial(tmp_path: Path) -> None:
 
     with pytest.raises(Died):
         doing.trial("gan", 0, on=die)
-    folder = RunFolder.open(tmp_path / "trials" / "gan" / "trial0")
+    folder = RunFolder.open(tmp_path / "trials" / "gan" / "trial0" / "seed0")
     with folder.lock(), pytest.raises(InputError, match="another process is training this run"):
         doing.trial("gan", 0)
     assert folder.has_begun()

@@ -30,6 +30,7 @@ _OF_THE_PLAN = {
     "measurements": "how often it is measured on the way, evenly (default: 10)",
     "hold_out": "share of the data to test with (default: none where they come with a test split)",
     "trials": "settings that each method tries before its runs (default: 0)",
+    "trial_seeds": "runs that each of those is judged by, in the mean (default: 2)",
     "validation_share": "share of the training data that those are judged on (default: 0.1)",
     "sampler": "what chooses them: tpe (default), gp, random or qmc",
     "pruner": "what ends hopeless trials: median (default), hyperband or none",

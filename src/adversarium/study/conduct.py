@@ -20,10 +20,11 @@ from adversarium.study.compare import Comparison, compare
 from adversarium.study.jobs import Jobs
 from adversarium.study.material import open_source
 from adversarium.study.outlook import Outlook, jobs_of
+from adversarium.study.perform import Performer
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
 from adversarium.study.report import write_report
-from adversarium.study.run import IMAGES, POINTS, Performer, trial_key
+from adversarium.study.run import IMAGES, POINTS, trial_key
 from adversarium.study.search import Search
 from adversarium.study.wording import plural
 

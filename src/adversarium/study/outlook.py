@@ -60,7 +60,7 @@ class Prospect:
         method: its name.
         steps: of the generator in a run; ``None`` of a budget in seconds.
         seconds: about how long as many runs as are trained together take, with all measurements, on one worker.
-        trial_seconds: about how long a trial takes.
+        trial_seconds: about how long a trial takes, with all its seeds.
         together: how many runs of it are trained stacked.
         alone: why they are not, where they are not.
     """
@@ -182,7 +182,7 @@ def jobs_of(plan: Plan, prospects: Sequence[Prospect]) -> list[Job]:
                 Job(
                     key=trial_key(method.name, number),
                     group=f"trial/{method.name}",
-                    payload={"kind": "trial", "method": method.name, "number": number},
+                    payload={"kind": "trial", "method": method.name, "number": number, "together": each.together},
                     cost=each.trial_seconds,
                 )
             )
@@ -223,7 +223,7 @@ def _prospect(plan: Plan, method: Method, material: Material, workers: int, devi
     alone = _why_alone(plan, training)
     together = 1 if alone else _together(plan, workers)
     draw = drawing(training.average.module, training.codec, training.feed)
-    measuring = plan.measurements * estimate_cost(material.measuring, draw).draw
+    measuring = (1 + plan.measurements) * estimate_cost(material.measuring, draw).draw
     others = 0.0 if material.others is None else estimate_cost(material.others, draw).draw
     each = _RUN_SECONDS + measuring + others
     if config.diagnose_every_steps:
@@ -231,15 +231,20 @@ def _prospect(plan: Plan, method: Method, material: Material, workers: int, devi
         Watch(training).probe()
         each += taken // config.diagnose_every_steps * (time.perf_counter() - began)
     whole = plan.budget.amount if steps is None else steps * seconds
-    stacked = whole
-    if together > 1:
-        runs = [_training(plan, method, material, seed, device) for seed in plan.seeds[:together]]
-        stacked = taken * _timed_together(runs)
+
+    def stacked(count: int) -> float:
+        """Return how long so many runs take together."""
+        if count == 1:
+            return whole
+        runs = [_training(plan, method, material, seed, device) for seed in plan.seeds[:count]]
+        return taken * _timed_together(runs)
+
+    tried = min(together, plan.trial_seeds) if plan.trials and method.search else 1
     return Prospect(
         method=method.name,
         steps=steps,
-        seconds=stacked + together * each,
-        trial_seconds=whole + each,
+        seconds=stacked(together) + together * each,
+        trial_seconds=plan.trial_seeds * (stacked(tried) / tried + each),
         together=together,
         alone=alone,
     )

@@ -50,6 +50,7 @@ PLAIN: dict[str, type] = {
     "hold_out": float,
     "measurements": int,
     "trials": int,
+    "trial_seeds": int,
     "validation_share": float,
     "sampler": str,
     "pruner": str,
@@ -58,7 +59,7 @@ PLAIN: dict[str, type] = {
 """Single values likewise, with their types."""
 
 SEED_OF_TRIALS = 2**31
-"""The seed of the trials of every search, which no run of a study may have."""
+"""The first seed of every trial of a search; no run of a study may have one from here on."""
 
 _SUFFIXES: dict[str, tuple[Unit, float]] = {
     "s": ("seconds", 1.0),
@@ -147,6 +148,7 @@ class Plan:
         hold_out: share of the data that is kept apart to test with; 0 where they come with a test split, and of a
             density.
         trials: settings that each method with a ``search`` tries before its runs; 0: none.
+        trial_seeds: runs, each of another seed, that settings are judged by: by what they cost in the mean.
         validation_share: share of the training data on which those are judged.
         sampler: the search's: ``tpe``, ``gp``, ``random`` or ``qmc``.
         pruner: what ends hopeless trials early: ``median``, ``hyperband`` or ``none``.
@@ -163,6 +165,7 @@ class Plan:
     options: Mapping[str, Any] = field(default_factory=dict)
     hold_out: float = 0.0
     trials: int = 0
+    trial_seeds: int = 2
     validation_share: float = 0.1
     sampler: str = "tpe"
     pruner: str = "median"
@@ -224,6 +227,7 @@ def check_plan(plan: Plan) -> None:
     require(fits, f"seeds are {list(plan.seeds)}: wanted whole numbers from 0 to 2^31 - 1")
     require(plan.measurements >= 1, f"measurements is {plan.measurements}: wanted at least 1")
     require(plan.trials >= 0, f"trials is {plan.trials}: wanted 0 or more")
+    require(1 <= plan.trial_seeds <= 1000, f"trial_seeds is {plan.trial_seeds}: wanted 1 to 1000")
     share = plan.validation_share
     require(0 < share < 1, f"validation_share is {share:g}: wanted a share above 0 and below 1")
     require(0 < plan.level < 1, f"level is {plan.level:g}: wanted a number between 0 and 1")

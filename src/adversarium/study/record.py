@@ -62,6 +62,7 @@ class Record:
             networks are alike began with the same weights.
         value: the study's protocol at the end of the budget; ``None`` where the run failed.
         why: why it failed, in a sentence; empty where it did not.
+        untrained: the study's protocol of its generator before it was trained; ``None`` where the run failed.
         floor: the study's protocol of real samples in place of the generator's, where there are enough of them.
         others: further protocols at the end.
         curve: the study's protocol on the way.
@@ -84,6 +85,7 @@ class Record:
     seed: int
     value: float | None
     why: str = ""
+    untrained: float | None = None
     floor: float | None = None
     others: Mapping[str, float | None] = field(default_factory=dict)
     curve: tuple[Point, ...] = ()

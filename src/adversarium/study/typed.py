@@ -69,7 +69,7 @@ def plan_of(
     return (_with_search(plan, search) if plan.trials else plan), source
 
 
-_AS_THEY_ARE = ("measurements", "trials", "validation_share", "sampler", "pruner", "level")
+_AS_THEY_ARE = ("measurements", "trials", "trial_seeds", "validation_share", "sampler", "pruner", "level")
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
