@@ -43,7 +43,8 @@ def test_a_study_from_one_command_to_its_report(capsys: pytest.CaptureFixture[st
     said = capsys.readouterr()
     assert "3 methods on ring, 2 seeds, 0.2kimg each: 6 runs, ranked by sw2_100_raw_test" in said.err
     assert "runs are trained together: 2 seeds at once of 2 methods" in said.err
-    assert re.search(r"about \d+ (s|min) with 1 worker\n", said.err)
+    assert said.err.startswith("trying each of 3 methods for a moment\n3 methods on ring")
+    assert re.search(r"about (\d+ min )?\d+ (s|min) with 1 worker\n0 of 6 done, starting 1 worker; \d+ s\n", said.err)
     assert "6 of 6 done" in said.err
     assert f"{out / 'report.html'}: the report" in said.out
     for name in ("report.html", "runs.csv", "study.db", "runs/packed-x/seed7/metrics.jsonl"):
@@ -175,7 +176,8 @@ RING = ["ring", "--presets", "gan,nsgan", "--seeds", "2"]
 BAD: list[tuple[list[str], str]] = [
     (["ring", "--presets", "gan"], "gan is the only method, and there is nothing to compare it with: name another"),
     ([], "a study wants DATA"),
-    (["rink", *RING[1:]], "rink"),
+    (["rink", *RING[1:]], "unknown data 'rink' (did you mean 'ring'?)"),
+    (["no/photos", *RING[1:]], "unknown data 'no/photos'; there is no such file or folder"),
     ([*RING, "--network", "dcgan"], "method gan: "),
     ([*RING, "--conditional"], "method gan: "),
     (["ring", "--presets", "gan,wgan-pg"], "unknown preset 'wgan-pg' (did you mean 'wgan-gp'?)"),
@@ -199,6 +201,11 @@ BAD: list[tuple[list[str], str]] = [
     ([*RING, "--seeds", "3,3"], "seeds name 3 twice"),
     ([*RING, "--seeds", "-3"], "seeds is -3: wanted at least 1"),
     ([*RING, "--seeds=-3,4"], "whole numbers from 0"),
+    ([*RING, "--seeds", "-3,4"], "seeds are [-3, 4]: wanted whole numbers from 0"),
+    ([*RING, "--budget", "-5m"], "budget is '-5m': wanted 90s, 5m, 1h"),
+    ([*RING, "--budget", "-.5kimg"], "budget is '-.5kimg': wanted 90s, 5m, 1h"),
+    ([*RING, "--hold-out", "-0.1"], "-0.1"),
+    ([*RING, "--presets", "-gan,lsgan"], "--presets wants a value, and '-gan,lsgan' follows it; if that is the value"),
     ([*RING, "--workers", "0"], "workers is 0: wanted at least 1"),
     ([*RING, "--workers", "-2"], "workers is -2: wanted at least 1"),
     ([*RING, "--trials", "2", "--beta1", "0.5", "--search", "beta1=0|0.9"], "the study sets beta1, and the search of"),
@@ -405,11 +412,73 @@ def test_a_large_study_fits_a_terminal(trials: int, width: int) -> None:
     assert rows[3].startswith("[red]packed"[: width // 3 - 1])
     assert rows[2].startswith("relativistic")
     text = " ".join(lines)
-    assert "3 of 9 done (2 failed), 1 running; 3 min, about 2 h 05 min left" in " ".join(text.split())
+    assert "3 of 9 done (2 failed), 1 running; 3 min 20 s, about 2 h 05 min left" in " ".join(text.split())
     if trials == 0 and width == 80:
         assert rows[0].split() == ["gan", "■" * 5 + "×" + "■" * 6 + "◧" * 2 + "·" * 6]
     if trials == 500:
         assert "▪500 ■11 ×1 ◧2 ·6" in rows[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"running": {}, "starting": 2}, "3 of 9 done (2 failed), starting 2 workers; 3 min 20 s"),
+        ({"starting": 1}, "3 of 9 done (2 failed), 1 running, starting 1 worker; 3 min 20 s"),
+        ({"running": {}}, "3 of 8 done (2 failed), 0 running; 3 min 20 s"),
+        ({"elapsed_seconds": 0.1, "eta_seconds": 103.0}, "; 1 s, about 1 min 40 s left"),
+        ({"elapsed_seconds": 59.6, "eta_seconds": 59.4}, "; 1 min 00 s, about 59 s left"),
+        ({"elapsed_seconds": 599.4, "eta_seconds": 596.0}, "; 9 min 59 s, about 10 min left"),
+        ({"elapsed_seconds": 599.6, "eta_seconds": 0.0}, "; 10 min, about 1 s left"),
+    ],
+)
+def test_how_far_it_is_in_words(changes: dict[str, Any], words: str) -> None:
+    waiting = {"waiting": 6} if changes.get("starting") == 2 else {}
+    line = shown(progress(3, **waiting, **changes), terminal=False)
+    assert words in line
+    assert words in shown(progress(3, **waiting, **changes), terminal=True)
+
+
+def shown(*standings: Progress, terminal: bool) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=120, highlight=False, markup=False, force_terminal=terminal, no_color=True)
+    display = Display(console)
+    study: Any = SimpleNamespace(jobs=Standing(many()))
+    with display, display.running(study):
+        for each in standings:
+            display.progress(each)
+    return stream.getvalue()
+
+
+def test_two_lines_of_the_first_ten_minutes_never_say_the_same_time() -> None:
+    said = [shown(progress(3, elapsed_seconds=float(second)), terminal=False) for second in range(1, 601, 15)]
+    assert len(set(said)) == len(said)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_what_comes_before_the_runs_is_told(terminal: bool) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=60, highlight=False, markup=False, force_terminal=terminal, no_color=True)
+    with Display(console) as display:
+        display.doing("opening [b]a name that is much longer than the terminal is wide, by far[/b]")
+        for done in range(4):
+            display.decoding(done, 3)
+        display.trial(["a", "b [x]"])
+        for method in ("a", "b [x]"):
+            display.trying(method)
+        display.done()
+    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n")
+    lines = [line for line in said.split("\n") if line.strip()]
+    if not terminal:
+        assert lines == ["decoding 3 image files", "trying each of 2 methods for a moment"]
+        return
+    assert lines[0].startswith("opening [b]a name")
+    assert all(len(line) <= 60 for line in lines)
+    for words in (
+        "decoding image files: 2 of 3",
+        "trying each of 2 methods for a moment",
+        "a few steps of b [x] (2 of 2)",
+    ):
+        assert words in lines
 
 
 def test_a_plain_terminal_gets_plain_marks() -> None:
@@ -440,7 +509,7 @@ def test_elsewhere_a_line_comes_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
             display.progress(progress(40, running={}, waiting=0, failed=0, eta_seconds=None))
     lines = stream.getvalue().splitlines()
     assert [line.split(" of ")[0] for line in lines] == ["0", "15", "30", "40"]
-    assert lines[-1] == "40 of 40 done, 0 running; 3 min; writing the report"
+    assert lines[-1] == "40 of 40 done; 3 min 20 s; writing the report"
 
 
 @pytest.mark.parametrize(("methods", "seeds", "wanted"), [(6, 5, 10), (2, 5, 6), (6, 10, 0), (1, 1, 0)])
@@ -477,6 +546,22 @@ def test_a_database_that_goes_away_is_no_traceback(
     assert capsys.readouterr().err == "adversarium: the database is away\n"
 
 
+def test_ctrl_c_while_the_report_is_written_says_that_the_runs_are_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from adversarium.cli.study import _conduct
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("adversarium.study.pool.run_pool", lambda *_, **__: 0)
+    study: Any = SimpleNamespace(
+        folder=tmp_path, url="sqlite:///x", jobs=None, go_on="GO ON", command=lambda device: [], report=interrupted
+    )
+    with Display() as display, pytest.raises(KeyboardInterrupt, match="all runs are done; write it with: GO ON$"):
+        _conduct(study, display, 1, "auto")
+
+
 def test_the_outlook_is_one_of_sentences(capsys: pytest.CaptureFixture[str]) -> None:
     from adversarium.study.plan import Budget, Method, Plan
 
@@ -492,5 +577,5 @@ def test_the_outlook_is_one_of_sentences(capsys: pytest.CaptureFixture[str]) -> 
         display.outlook(study, "ring", found)
     assert capsys.readouterr().err.splitlines() == [
         "1 method on ring, 1 seed, 60s each after 3 trials of each: 1 run, ranked by sw2_100_raw_test; folder a [b]",
-        "about 2 min with 1 worker",
+        "about 2 min 10 s with 1 worker",
     ]

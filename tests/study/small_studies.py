@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from adversarium.study.jobs import Claim, Job
-from adversarium.study.plan import Budget, Method, Plan
 from adversarium.study.perform import Performer
+from adversarium.study.plan import Budget, Method, Plan
 from adversarium.study.run import trial_key
 from adversarium.study.worker import Report
 

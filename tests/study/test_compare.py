@@ -202,6 +202,82 @@ def test_seconds_of_stacked_runs_are_their_share_already():
     assert (found["a"].together, found["b"].together) == (4, 1)
 
 
+def test_costs_are_compared_as_quality_is_on_the_seeds_on_which_neither_failed(rng):
+    seconds = rng.lognormal(size=(12, 3)) + np.array([0.0, 1.0, 5.0])
+    failed = rng.random((12, 3)) < 0.2
+    records = [
+        Record(
+            method=name, seed=seed, value=None if failed[seed, at] else 1.0, seconds=0.1 if failed[seed, at] else took
+        )
+        for at, name in enumerate("abc")
+        for seed, took in enumerate(seconds[:, at].tolist())
+    ]
+    found = compare(records, protocol="w2", better="lower")
+    p_values = []
+    for pair in found.cheaper:
+        one, two = "abc".index(pair.better), "abc".index(pair.worse)
+        both = ~failed[:, one] & ~failed[:, two]
+        gains = seconds[both, two] - seconds[both, one]
+        p_values.append(statistics.paired_p(gains))
+        assert (pair.runs, pair.wins, pair.p) == (both.sum(), (gains > 0).sum(), p_values[-1])
+        assert pair.difference == pytest.approx(np.median(gains))
+    assert [pair.adjusted for pair in found.cheaper] == statistics.holm(p_values).tolist()
+    assert {frozenset((pair.better, pair.worse)) for pair in found.cheaper} == set(map(frozenset, ("ab", "ac", "bc")))
+
+
+def test_methods_that_no_seed_has_both_of_have_no_cost_to_compare():
+    found = compare(study({"a": [1.0, None], "b": [None, 1.0]}), protocol="w2", better="lower")
+    assert found.cheaper == ()
+    assert len(found.pairs) == len(found.sooner) == 1
+
+
+@pytest.mark.parametrize(("better", "sign"), [("lower", 1), ("higher", -1)])
+def test_who_reaches_a_quality_sooner_is_compared_with_never_as_the_latest(better, sign):
+    early, late, never = [2.0, 1.0, 1.0], [2.0, 2.0, 1.0], [2.0, 2.0, 2.0]
+    records = [
+        run(name, seed, [sign * each for each in values])
+        for name, values in (("a", early), ("b", late), ("c", never))
+        for seed in range(6)
+    ]
+    pairs = compare(records, protocol="w2", better=better, quality=sign * 1.0).sooner
+    assert [(pair.better, pair.worse, pair.difference) for pair in pairs] == [
+        ("a", "b", 2.0),
+        ("a", "c", None),
+        ("b", "c", None),
+    ]
+    assert {pair.p for pair in pairs} == {2 / 2**6}
+    stacked = [dataclasses.replace(record, together=6) for record in records]
+    found = compare(stacked, protocol="w2", better=better, quality=sign * 1.0)
+    assert (found.sooner[0].difference, found.cheaper) == (1.0, ())  # kimg
+
+
+def test_further_protocols_have_the_median_over_seeds_failed_runs_last():
+    others = [(8.0, 0.1), (7.0, 0.2), (None, None), (None, None), (5.0, 0.3)]
+    records = [
+        Record(
+            method=name, seed=seed, value=1.0, others={"modes2500_raw_test": modes, "w2_500_raw_test": w2, "mine": w2}
+        )
+        for name in "ab"
+        for seed, (modes, w2) in enumerate(others[:4] if name == "b" else others)
+    ]
+    of_a, of_b = compare([*records, Record(method="b", seed=4, value=1.0)], protocol="x", better="lower").standings
+    assert dict(of_a.others) == {"mine": 0.2, "modes2500_raw_test": 5.0, "w2_500_raw_test": 0.3}
+    assert of_b.others["modes2500_raw_test"] is None
+    assert of_b.others["mine"] == pytest.approx(0.15)
+
+
+def test_runs_that_end_no_better_than_untrained_are_counted():
+    values = [0.5, 1.0, 1.5, None, 0.9, math.nan]
+    before = [1.0, 1.0, 1.0, 1.0, None, 1.0]
+    records = [
+        Record(method=name, seed=seed, value=value, untrained=untrained)
+        for name in "ab"
+        for seed, (value, untrained) in enumerate(zip(values, before, strict=True))
+    ]
+    (each, _) = compare(records, protocol="w2", better="lower").standings
+    assert (each.unlearned, each.failed) == (2, 2)
+
+
 def turned_round() -> list[Record]:
     """y beats x on 13 of 14 seeds; on the other x is the best of 18 methods and y the worst."""
     others = [f"other {at:02}" for at in range(16)]

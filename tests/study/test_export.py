@@ -2,6 +2,7 @@
 
 import builtins
 import csv
+import dataclasses
 import io
 
 import made_up
@@ -16,7 +17,8 @@ NAMES = ("plain", 'with, comma "and" quotes', "<script>alert(1)</script>", "√ºn√
 
 @pytest.fixture
 def records():
-    found = made_up.records_of(np.random.default_rng(1), methods=NAMES, failing=0.5)
+    made = made_up.records_of(np.random.default_rng(1), methods=NAMES, failing=0.5)
+    found = [dataclasses.replace(each, untrained=None if each.failed else 1.0 + each.seed) for each in made]
     assert any(record.failed for record in found)
     assert any(record.collapsed for record in found)
     return found
@@ -33,6 +35,7 @@ def test_csv_read_back_is_what_was_written(tmp_path, records):
     for row, record in zip(rows, records, strict=True):
         assert (row["method"], int(row["seed"]), row["why"]) == (record.method, record.seed, record.why)
         assert (float(row["value"]) if row["value"] else None) == record.value
+        assert (float(row["untrained"]) if row["untrained"] else None) == record.untrained
         assert row["failed"] == str(record.failed).lower()
         assert row["collapsed"] == str(record.collapsed).lower()
         assert row["suspicions"].split() == [each.kind for each in record.suspicions]
@@ -62,12 +65,22 @@ def test_parquet_says_the_same_with_types(tmp_path, records):
     for row, record in zip(rows, records, strict=True):
         assert row["method"] == record.method
         assert row["value"] == record.value
+        assert row["untrained"] == record.untrained
         assert row["failed"] is record.failed
         assert row["option_beta1"] == record.options["beta1"]
         assert row["option_n_critic"] == record.options["n_critic"]
         assert row["other_recall5k"] == record.others["recall5k"]
-    types = {name: str(table.schema.field(name).type) for name in ("value", "failed", "gradients", "option_n_critic")}
-    assert types == {"value": "double", "failed": "bool", "gradients": "int64", "option_n_critic": "int64"}
+    types = {
+        name: str(table.schema.field(name).type)
+        for name in ("value", "untrained", "failed", "gradients", "option_n_critic")
+    }
+    assert types == {
+        "value": "double",
+        "untrained": "double",
+        "failed": "bool",
+        "gradients": "int64",
+        "option_n_critic": "int64",
+    }
     curves = parquet.read_table(tmp_path / "curves.parquet").to_pylist()
     assert [each["value"] for each in curves] == [point.value for record in records for point in record.curve]
 
@@ -85,7 +98,7 @@ def test_options_of_different_types_and_failed_runs_only(tmp_path):
     assert [row["option_c"] for row in rows] == [True, None]
     assert [row["value"] for row in rows] == [None, None]
     schema = parquet.read_schema(tmp_path / "runs.parquet")
-    assert str(schema.field("value").type) == "double"
+    assert [str(schema.field(name).type) for name in ("value", "untrained")] == ["double"] * 2
     assert parquet.read_table(tmp_path / "curves.parquet").num_rows == 0
     assert (tmp_path / "curves.csv").read_text() == "method,seed,kimg,seconds,gradients,value\n"
 

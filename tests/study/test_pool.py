@@ -379,11 +379,33 @@ def test_a_pool_does_a_study_and_tells_how_far_it_is(folder: Path, jobs: Jobs) -
     assert {state.result["threads"] for state in jobs.standings() if state.result} == {"3"}
     assert (seen[0].done, seen[0].waiting, seen[0].jobs, seen[0].eta_seconds) == (0, 6, 6, None)
     assert [each.done for each in seen] == sorted(each.done for each in seen)
+    first = next(number for number, each in enumerate(seen) if each.running)
+    assert [each.starting for each in seen] == [2] * first + [0] * (len(seen) - first)
+    assert first > 0
     last = seen[-1]
     assert (last.done, last.failed, last.share, last.eta_seconds) == (6, 6, 1.0, 0.0)
     assert any(0 < fraction < 1 for each in seen for fraction in each.running.values())
     assert any(each.eta_seconds for each in seen)
     assert pool(jobs, folder, ["/no/such/command"])[0] == 0  # all is done: nothing is started
+
+
+def test_jobs_that_others_hold_are_no_sign_that_workers_here_have_begun(folder: Path, jobs: Jobs) -> None:
+    begin(jobs, 3)
+    (held,) = jobs.claim("another", most=1)
+    write_toys(folder)
+    seen: list[Progress] = []
+
+    def look(progress: Progress) -> None:
+        seen.append(progress)
+        if not progress.starting and held.job.key in progress.running:
+            jobs.finish(held, {})
+
+    command = [sys.executable, str(folder / "worker.py"), str(folder), "0.5"]
+    assert run_pool(command, 2, jobs, look, logs=folder / "logs", go_on="GO ON", poll_seconds=0.1) == 0
+    waited = [each for each in seen if each.starting]
+    assert len(waited) > 1
+    assert all((each.starting, set(each.running)) == (2, {"job0"}) for each in waited)
+    assert seen[len(waited)].running.keys() & {"job1", "job2"}
 
 
 def test_workers_that_cannot_begin_end_the_study_with_their_last_words(folder: Path, jobs: Jobs) -> None:

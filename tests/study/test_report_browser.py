@@ -1,5 +1,6 @@
 """The report in a real browser: it fits a phone, fetches nothing, and can be read in light and in dark."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -53,19 +54,37 @@ function contrasts() {
   }
   return found;
 }
+function hinted(frame) {  // whether a frame that scrolls says so
+  const hint = getComputedStyle(frame, '::before');
+  return hint.visibility === 'visible' && parseFloat(hint.height) > 5;
+}
 addEventListener('load', () => {
   document.querySelectorAll('details').forEach(each => { each.open = true; });
-  const over = [...document.querySelectorAll('body *')].filter(each =>
-    !each.closest('svg') && !each.closest('.scroll') && !each.closest('.figure') && !each.hidden
-    && each.getBoundingClientRect().right > innerWidth + 1);
+  setTimeout(measure, 800);  // when the frames that scroll are known to
+});
+function measure() {
+  const all = [...document.querySelectorAll('body *')].filter(each => each.getClientRects().length && !each.hidden);
+  const over = all.filter(each => !each.closest('.scroll :not(svg)') && !each.closest('svg.row')
+    && (each.getBoundingClientRect().right > innerWidth + 1 || each.getBoundingClientRect().left < -1));
+  const cut = all.filter(each => !each.closest('svg') && !each.matches('.scroll') && each.clientWidth > 1
+    && getComputedStyle(each).overflowX !== 'visible' && each.scrollWidth > each.clientWidth + 1);
+  const frames = all.filter(each => each.matches('.scroll'));
   parent.postMessage(JSON.stringify({
     asked: innerWidth, wide: document.documentElement.scrollWidth, height: document.documentElement.scrollHeight,
     title: document.title, over: over.map(each => each.outerHTML.slice(0, 120)),
     images: [...document.images].map(each => each.complete && each.naturalWidth > 0),
     fetched: performance.getEntriesByType('resource').map(each => each.name).filter(name => !name.startsWith('data:')),
     dark: matchMedia('(prefers-color-scheme: dark)').matches, faint: contrasts(), wrong,
+    cut: cut.map(each => each.outerHTML.slice(0, 120)),
+    scrolls: frames.filter(each => each.scrollWidth > each.clientWidth).length,
+    unhinted: frames.filter(each => hinted(each) !== each.scrollWidth > each.clientWidth)
+      .map(each => `${each.ariaLabel}: ${each.scrollWidth} in ${each.clientWidth}`),
+    pictures: [...document.querySelectorAll('.figure svg, .ranking.narrow, table.cells .self, .beats')]
+      .filter(each => each.getClientRects().length).map(each => each.getAttribute('class') || each.localName),
+    small: Math.min(...all.filter(each => each.closest('.figure') && each.localName === 'text')
+      .map(each => each.getBoundingClientRect().height)),
   }), '*');
-});
+}
 </script>"""
 
 AROUND = """<!DOCTYPE html><body><pre id="found">[]</pre><script>
@@ -77,12 +96,12 @@ addEventListener('message', event => {
 </script>%s</body>"""
 
 
-def browse(folder, page, *, dark):
+def browse(folder, page, *, dark, widths=WIDTHS):
     """Return what the probe found at each width, and what the browser wrote to its console."""
     text = page.read_text(encoding="utf-8")
     (folder / "probed.html").write_text(text.replace("<head>", f"<head>{PROBE}", 1), encoding="utf-8")
     frames = "".join(
-        f'<iframe src="probed.html" width="{width}" height="900" style="border:0"></iframe>' for width in WIDTHS
+        f'<iframe src="probed.html" width="{width}" height="900" style="border:0"></iframe>' for width in widths
     )
     (folder / "around.html").write_text(AROUND % frames, encoding="utf-8")
     profile = folder / f"profile{dark}"
@@ -131,3 +150,25 @@ def test_the_page_fits_and_can_be_read(page, dark, tmp_path):
         assert not each["faint"], each["faint"]
         assert each["title"] == "Which method for ring?"
     assert found[320]["height"] > found[1200]["height"]
+
+
+def test_nothing_is_wider_than_a_phone_and_what_scrolls_says_so(tmp_path):
+    """Many methods, long names, one that fails always, and a pair that is told apart."""
+    names = (*made_up.NAMES[:9], "wgan-gp-extraadam", "packed discriminator with spectral norm", "x" * 80)
+    rng = np.random.default_rng(4)
+    made = made_up.records_of(rng, methods=names, seeds=12, failing=0)
+    records = [
+        dataclasses.replace(each, value=None, curve=each.curve[:2], why="no memory") if each.method == "gan" else each
+        for each in made
+    ]
+    page = write_report(tmp_path / "study", made_up.plan_of(records), records, made_up.comparison_of(records))
+    found, _ = browse(tmp_path, page, dark=False, widths=(400, 1200))
+    phone = found[400]
+    assert phone["wide"] <= 400
+    assert not phone["over"], phone["over"][:5]
+    assert not phone["cut"], phone["cut"][:5]
+    assert phone["scrolls"] > 2
+    assert not phone["unhinted"]
+    assert phone["pictures"] == ["beats", "ranking narrow"]
+    assert set(found[1200]["pictures"]) == {"self", "svg"}
+    assert found[1200]["small"] >= 9  # pixels of the letters in the diagram

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from adversarium.errors import InputError
-from adversarium.study import _numbers, _tables
-from adversarium.study._chart import Scale
+from adversarium.study import _drawing, _mean_ranks, _numbers, _tables
+from adversarium.study._chart import Scale, beyond
 from adversarium.study._failures import failures
 from adversarium.study._looks import DARK, LIGHT, looks_of
+from adversarium.study._mean_ranks import cliques
 from adversarium.study._pairs import pairs
 from adversarium.study._ranking import ranking
 from adversarium.study._samples import window_of
 from adversarium.study.compare import compare
-from adversarium.study.figures import _cliques
 from adversarium.study.record import Point, Record
-from adversarium.study.report import as_page, write_report
+from adversarium.study.report import Spent, as_page, write_report
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -46,7 +46,7 @@ def page_of(records, comparison=None, **more):
 class Tree(HTMLParser):
     """Sees that each element is closed where it was opened, and what was in it."""
 
-    VOID = ("meta", "img", "br")
+    VOID = ("meta", "img", "br", "wbr")
 
     def __init__(self, text):
         super().__init__()
@@ -243,6 +243,151 @@ def test_one_value_has_a_scale():
         assert all(0 < scale.share(value) < 1 for value in values)
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_the_curves_choose_the_axis_and_a_far_landmark_stands_at_its_edge(seed):
+    rng = np.random.default_rng(seed)
+    values = list(map(float, rng.uniform(1, 2, 5) * 10 ** rng.uniform(-2, 2)))  # too near for logarithms
+    width = max(values) - min(values)
+    landmark = float(max(values) + rng.uniform(-3, 3) * width)
+    scale = Scale.beside(values, landmark)
+    assert scale.share(max(values)) - scale.share(min(values)) >= 0.5
+    margin = 0.04 * width
+    shown = width / (1.08 * (max(*values, landmark) - min(*values, landmark))) >= 0.5  # 4 % are free at either end
+    assert scale.shows(landmark) == (shown or min(values) - margin <= landmark <= max(values) + margin)
+    told = beyond(landmark, scale)
+    assert bool(told) != scale.shows(landmark)
+    if told:
+        assert told.startswith("↓" if landmark < min(values) else "↑")
+        assert told.endswith(_numbers.number(landmark))
+        assert (scale.low, scale.high) == (Scale.of(values).low, Scale.of(values).high)
+
+
+def test_a_far_floor_squeezes_no_axis():
+    over_decades = [0.02, 0.3, 4.0]
+    assert Scale.beside(over_decades, 1e-5) == Scale.of(over_decades)
+    assert Scale.beside(over_decades, -1e-4) == Scale.of(over_decades)  # has no logarithm
+    assert Scale.beside(over_decades, 0.01).shows(0.01)
+    assert Scale.beside([], 0.5).shows(0.5)
+    assert Scale.beside([0.1, 0.2], None) == Scale.of([0.1, 0.2])
+    assert not beyond(None, Scale.of(over_decades))
+
+
+def test_a_far_floor_is_told_at_the_edge_of_the_page(rng):
+    records = made_up.records_of(rng)
+    away = page_of(records, made_up.comparison_of(records, floor=1e-9))
+    assert away.count("↓ real samples: 1e−09") == 2  # over either axis
+    assert away.count("← real samples: 1e−09") == 1
+    assert 'class="floor"' not in away
+    assert "1e−09, is out of view" in away
+    near = page_of(records, made_up.comparison_of(records, floor=0.011))
+    assert 'class="floor"' in near
+    assert "out of view" not in near
+
+
+@pytest.mark.parametrize("gap", [math.inf, math.nan])
+def test_without_a_critical_difference_nothing_is_joined_and_the_caption_says_why(rng, gap):
+    records = made_up.records_of(rng, seeds=3)
+    comparison = made_up.comparison_of(records, critical_difference=gap)
+    looks = looks_of([each.method for each in comparison.standings])
+    assert not cliques([each.rank for each in comparison.standings], gap)
+    axes = _mean_ranks.critical_difference(comparison, looks).axes[0]
+    assert not [text for text in axes.texts if "critical" in text.get_text()]
+    assert {width for lines in axes.collections for width in lines.get_linewidths()} <= {1.0, 1.2}  # ticks, the axis
+    assert 'class="in' not in _mean_ranks.rows(comparison, looks)
+    assert "No bar is drawn" in _mean_ranks.caption(comparison)
+    assert "with 3 seeds" in _mean_ranks.caption(comparison)
+    drawn = _mean_ranks.critical_difference(made_up.comparison_of(records), looks).axes[0]
+    assert 3.0 in {width for lines in drawn.collections for width in lines.get_linewidths()}
+    assert "No bar" not in _mean_ranks.caption(made_up.comparison_of(records))
+
+
+@pytest.mark.parametrize("count", [2, 6, 13])
+def test_names_in_the_diagram_are_inside_it_and_apart(rng, count):
+    names = tuple(f"packed discriminator {at} with spectral norm, learning_rate=0.0001" for at in range(count))
+    records = made_up.records_of(rng, methods=names, seeds=3)
+    comparison = made_up.comparison_of(records)
+    figure = _mean_ranks.critical_difference(comparison, looks_of(names))
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text()]
+    for box in boxes:
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+    for one, two in itertools.combinations(boxes, 2):
+        across = min(one.x1, two.x1) - max(one.x0, two.x0)
+        up = min(one.y1, two.y1) - max(one.y0, two.y0)
+        assert across <= 1 or up <= 2, (one, two)
+
+
+def test_names_are_broken_between_words_and_stay_whole():
+    for name in (*HOSTILE, "wgan-gp-extraadam", "packed discriminator with spectral norm"):
+        lines = _drawing.broken(name)
+        assert len(lines) <= 3
+        assert "".join(name.split()).startswith("".join("".join(lines).rstrip("…").split()))
+    assert _drawing.broken("packed discriminator with spectral norm") == [
+        "packed discriminator with",
+        "spectral norm",
+    ]
+    assert _drawing.broken("no-end" * 40)[-1].endswith("…")
+    short, long = _drawing.width_of(["gan"]), _drawing.width_of(["gan", "wgan-gp-extraadam"])
+    assert 5 < short < 30 < long
+
+
+def test_the_order_of_the_ranking_explains_itself(rng):
+    records = made_up.records_of(rng)
+    comparison = made_up.comparison_of(records)
+    page = ranking(comparison, looks_of(made_up.NAMES[:6]), range(5))
+    told = re.findall(r"mean rank ([\d.]+)<", page)
+    assert told == [f"{each.rank:.2f}" for each in comparison.standings]
+    assert told == sorted(told, key=float)
+
+
+@pytest.mark.parametrize(("seeds", "told"), [(5, "the range of 5 seeds"), (6, "its 95 % interval")])
+def test_a_range_is_not_called_an_interval_of_95_percent(rng, seeds, told):
+    records = made_up.records_of(rng, methods=("a", "b"), seeds=seeds, failing=0)
+    page = page_of(records, compare(records, protocol="w2", better="lower"))
+    assert f"the band {told}" in page
+    shown = page[page.index('id="ranking"') : page.index('id="time"')]
+    assert ("95 % interval " in shown.split("</p>", 1)[1]) == (seeds >= 6)  # of every row, read aloud
+
+
+def test_what_ranks_alone_would_say_stands_with_their_diagram_only(rng):
+    records = made_up.records_of(rng, seeds=10, failing=0)
+    found = compare(records, protocol="w2", better="lower")
+    notes = [note for note in found.notes if note.startswith("Mean ranks alone")]
+    found = dataclasses.replace(found, notes=(*found.notes, "Mean ranks alone would tell a from b.", "Few seeds."))
+    page = page_of(records, found)
+    sections = dict(re.findall(r'<section id="(\w+)"(.*?)</section>', page, re.S))
+    for note in (*notes, "Mean ranks alone would tell a from b."):
+        assert html.escape(note) in sections["pairs"]
+        assert html.escape(note) not in sections["notes"]
+    assert "Few seeds." in sections["notes"]
+    assert sections["pairs"].index("rough guide") > sections["pairs"].index("Critical-difference diagram")
+
+
+def test_a_narrow_page_lists_what_the_matrix_shows(rng):
+    records = made_up.records_of(rng, seeds=10, failing=0)
+    comparison = made_up.comparison_of(records)
+    page = pairs(comparison, looks_of(made_up.NAMES[:6]))
+    listed = re.search(r'<ul class="beats">(.*?)</ul>', page, re.S)[1]
+    found = set()
+    for item in re.findall(r"<li>(.*?)</li>", listed):
+        method = re.search(r'title="([^"]*)"', item)[1]
+        for sign, line in re.findall(r"<br>(▲ better|▼ worse) than ([^<]*)", item):
+            others = re.findall(r"([^,]+?) \(p&nbsp;[^)]*\)", line)
+            found |= {(method, other.strip()) if sign[0] == "▲" else (other.strip(), method) for other in others}
+    assert found == {(pair.better, pair.worse) for pair in comparison.pairs if pair.adjusted <= comparison.level}
+    assert found
+
+
+def test_the_time_with_measuring_is_told_where_it_is_known(rng):
+    records = made_up.records_of(rng)
+    page = page_of(records, spent=Spent(seconds=7500.0, workers=2))
+    assert "<small>30 runs; 2 h 05 min with measuring, on 2 workers</small>" in page
+    assert "with measuring" not in page_of(records)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_cliques_are_all_the_stretches_that_cannot_grow(seed):
     rng = np.random.default_rng(seed)
@@ -250,7 +395,7 @@ def test_cliques_are_all_the_stretches_that_cannot_grow(seed):
     gap = float(rng.uniform(0.2, 5))
     fits = {(a, b) for a, b in itertools.combinations(range(len(ranks)), 2) if ranks[b] - ranks[a] < gap}
     largest = {s for s in fits if not any(o != s and o[0] <= s[0] and o[1] >= s[1] for o in fits)}
-    assert set(_cliques(ranks, gap)) == largest
+    assert set(cliques(ranks, gap)) == largest
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1, in linear sRGB
@@ -333,10 +478,7 @@ def test_all_training_is_the_sum_of_the_runs_seconds_stacked_or_not():
     ]
     page = page_of(records, comparison=compare(records, protocol="w2", better="lower"))
     assert "<dt>training in all</dt><dd>60 s</dd>" in page
-    assert (
-        "Up to 3 runs were trained at once, stacked; the seconds are each one&#x27;s share. Not as many of each"
-        in page
-    )
+    assert "Up to 3 runs were trained at once, stacked; the seconds are each one&#x27;s share. Shares of one" in page
     assert "A run of a takes 10 s (its share of a stack of 3), 1 kimg" in page
 
 

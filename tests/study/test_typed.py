@@ -9,6 +9,7 @@ import pytest
 from adversarium.errors import InputError
 from adversarium.metrics.protocols import Protocol
 from adversarium.study.methods import check_methods
+from adversarium.study.outlook import too_few_seeds
 from adversarium.study.plan import Budget, Plan
 from adversarium.study.typed import ARTICLES, plan_of
 
@@ -26,7 +27,8 @@ def vectors(path: Path, count: int, **arrays: Any) -> str:
 def test_a_study_that_names_nothing_compares_the_articles_losses() -> None:
     plan = planned()
     assert tuple(method.name for method in plan.methods) == ARTICLES
-    assert plan.seeds == (0, 1, 2, 3, 4)
+    assert plan.seeds == tuple(range(10))
+    assert not too_few_seeds(plan)
     assert plan.budget == Budget(100.0, "kimg")
     assert (plan.data, plan.hold_out, plan.trials) == ("ring", 0.0, 0)
     assert (plan.protocol, plan.others) == ("sw2_2500_raw_test", ("modes2500_raw_test", "high_quality2500_raw_test"))

@@ -1,8 +1,21 @@
 """How numbers are said."""
 
+import numpy as np
 import pytest
 
-from adversarium.study.wording import duration, plural, probability
+from adversarium.metrics import METRICS, Protocol
+from adversarium.study import statistics
+from adversarium.study.wording import (
+    better_of,
+    duration,
+    interval_name,
+    names,
+    plural,
+    probability,
+    short,
+    spread,
+    title,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,3 +45,45 @@ def test_one_is_not_many():
 )
 def test_a_p_is_said_in_a_few_characters(p, said):
     assert probability(p) == said
+
+
+@pytest.mark.parametrize("seeds", range(2, 15))
+def test_an_interval_is_called_a_range_where_it_is_one(seeds):
+    values = np.sort(np.random.default_rng(seeds).standard_normal(seeds))
+    is_range = statistics.median_interval(values) == (values[0], values[-1])
+    assert interval_name(seeds) == (f"range of {seeds} seeds" if is_range else "95 % interval")
+
+
+def test_a_protocol_is_said_in_the_words_of_its_metric():
+    assert title("sw2_2500_raw_test") == "sliced Wasserstein distance to test data (sw2)"
+    assert title("fd2500_lenet_test") == "Fréchet distance to test data in the features of lenet (fd)"
+    assert title("kid1k_raw_train") == "kernel distance to training data (kid)"
+    assert title("vendi500_raw_test") == "Vendi score (vendi)"
+    assert title("modes2500_raw_test") == "modes (how many known modes have a sample)"
+    assert short("high_quality2500_raw_test") == "high quality"
+
+
+@pytest.mark.parametrize("value", METRICS)
+def test_every_metric_has_short_words(value):
+    name = Protocol(value=value, samples=500, features="raw", split="test").name
+    assert better_of(name) == METRICS[value].better
+    assert short(name).replace(" ", "_") == value
+    said = title(name)
+    assert len(said) < 120
+    assert not said.startswith("The ")
+    assert value.replace("_", " ") in said
+    assert "500" not in said
+
+
+def test_another_name_stands_for_itself():
+    assert (title("loss of a judge"), short("fd"), better_of("sw2")) == ("loss of a judge", "fd", None)
+
+
+def test_a_spread_is_the_median_and_the_range():
+    assert spread([3.0, 1.0, 2.0, 10.0], "{:g}".format, " kimg") == "2.5 kimg (1 to 10)"
+    assert spread([9.0, 12.0, 10.0], duration) == "10 s (9 s to 12 s)"
+    assert spread([1.0001, 1.0002], "{:.2g}".format, " kimg") == "1 kimg"
+
+
+def test_names_are_joined_as_in_a_sentence():
+    assert [names("a"), names("ab"), names("abc")] == ["a", "a and b", "a, b and c"]

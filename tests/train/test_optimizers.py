@@ -111,6 +111,34 @@ def test_a_restored_optimizer_goes_on_as_if_nothing_had_been(settings: Optimizer
     assert all(torch.equal(ours, other) for ours, other in zip(moved, whole, strict=True))
 
 
+@pytest.mark.parametrize("settings", SETTINGS, ids=NAMES)
+def test_two_optimizers_may_be_restored_from_one_state(settings: OptimizerSettings):
+    """Moved in turns they go the same way, and the state stays as it was saved."""
+    gradients = some_gradients(3)
+
+    def move(optimizer: torch.optim.Optimizer, step: list[Tensor]) -> None:
+        for weight, gradient in zip(optimizer.param_groups[0]["params"], step, strict=True):
+            weight.grad = torch.empty_like(weight).copy_(gradient)
+        optimizer.step()
+
+    moved = [[nn.Parameter(each) for each in some_weights(1)] for _ in range(3)]
+    first, *others = (build_optimizer(settings, each) for each in moved)
+    for step in gradients[:5]:
+        move(first, step)
+    saved = {name: value.detach().clone() for name, value in optimizer_tensors(first).items()}
+    kept = {name: value.clone() for name, value in saved.items()}
+    for each, other in zip(moved[1:], others, strict=True):
+        for weight, value in zip(each, moved[0], strict=True):
+            weight.data.copy_(value.data)
+        restore_optimizer(other, saved)
+    for step in gradients[5:15]:
+        for optimizer in (first, *others):
+            move(optimizer, step)
+    for each in moved[1:]:
+        assert all(torch.equal(ours, other) for ours, other in zip(each, moved[0], strict=True))
+    assert all(torch.equal(value, kept[name]) for name, value in saved.items())
+
+
 def test_negative_momentum_converges_where_none_circles():
     """The bilinear game, alternating, step 0.1: the radius with momentum -0.5 is 0.9985178, with none 1."""
     distances, rule = {}, GAMES["alternating"]()

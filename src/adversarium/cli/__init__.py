@@ -15,7 +15,7 @@ COMMANDS = {
     "sample": "draw samples:      adversarium sample runs/wgan -n 64 --out grid.png",
     "evaluate": "measure samples:   adversarium evaluate runs/wgan",
     "doctor": "what goes wrong:   adversarium doctor runs/wgan",
-    "study": "compare methods:   adversarium study mnist --presets gan,wgan-gp --seeds 5",
+    "study": "compare methods:   adversarium study mnist --presets gan,wgan-gp --seeds 10",
     "dynamics": "play small games:  adversarium dynamics --game bilinear",
     "list": "list members:      adversarium list presets",
     "explain": "explain a member:  adversarium explain wgan-gp",

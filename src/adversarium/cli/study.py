@@ -61,17 +61,21 @@ def _begin(options: dict[str, Any]) -> int:
     require("data" in values, "a study wants DATA: adversarium study mnist, say")
 
     from adversarium.cli.study_display import Display
-    from adversarium.study.conduct import Study, name_of, refuse_other, try_database
-    from adversarium.study.outlook import outlook
-    from adversarium.study.typed import plan_of
 
     with Display() as display:
+        display.doing(f"opening {values['data']}")
+
+        from adversarium.study.conduct import Study, name_of, refuse_other, try_database
+        from adversarium.study.outlook import outlook
+        from adversarium.study.typed import plan_of
+
         plan, source = plan_of(values, on_decode=display.decoding)
         folder = Path(out or _unused(plan.data))
         name = name or name_of(folder)
         refuse_other(folder, plan, name=name, own_database=url is None)
         if url is not None:
             try_database(url, name, plan)
+        display.trial([method.name for method in plan.methods])
         found = outlook(plan, source, workers=count, device=device, on_method=display.trying)
         study = Study.begin(folder, plan, found, url=url, name=name)
         display.outlook(study, source.name, found)
@@ -80,23 +84,29 @@ def _begin(options: dict[str, Any]) -> int:
 
 def _resume(options: dict[str, Any]) -> int:
     from adversarium.cli.study_display import Display
-    from adversarium.study.conduct import Study
 
-    workers = _workers(options)
-    study = Study.open(Path(options["resume"]), url=options.get("storage"))
     with Display() as display:
+        display.doing(f"opening {options['resume']}")
+
+        from adversarium.study.conduct import Study
+
+        workers = _workers(options)
+        study = Study.open(Path(options["resume"]), url=options.get("storage"))
         return _conduct(study, display, workers, options.get("device", "auto"))
 
 
 def _join(options: dict[str, Any]) -> int:
     from adversarium.cli.study_display import Display
-    from adversarium.study.conduct import Study
 
     require("name" in options, "--join wants the study's --name in the database")
-    workers = _workers(options)
     folder = Path(options.get("out") or Path("studies") / options["name"])
-    study = Study.join(folder, url=options["join"], name=options["name"])
     with Display() as display:
+        display.doing(f"opening {options['name']}")
+
+        from adversarium.study.conduct import Study
+
+        workers = _workers(options)
+        study = Study.join(folder, url=options["join"], name=options["name"])
         return _conduct(study, display, workers, options.get("device", "auto"))
 
 
@@ -152,7 +162,16 @@ def _conduct(study: Any, display: Any, workers: int, device: str, source: Any = 
             go_on=study.go_on,
             tell=display.tell,
         )
-    return int(code) if code else _told(study, study.report(source, tell=display.tell))
+    if code:
+        return int(code)
+    display.doing("writing the report")
+    try:
+        page = study.report(source, tell=display.tell)
+    except KeyboardInterrupt:
+        where = f"before the report was written: all runs are done; write it with: {study.go_on}"
+        raise KeyboardInterrupt(where) from None
+    display.done()
+    return _told(study, page)
 
 
 @contextmanager
@@ -263,7 +282,7 @@ def _parser() -> Parser:
         ("games", "alternating,..."),
     ):
         parser.add_argument(f"--{name}", metavar="A,B", help=f"methods: every combination of {each}", **none)
-    parser.add_argument("--seeds", metavar="N", help="how many, or which: 3,7,9 (default: 5)", **none)
+    parser.add_argument("--seeds", metavar="N", help="how many, or which: 3,7,9 (default: 10)", **none)
     parser.add_argument(
         "--budget", metavar="N", help="of each run: 90s, 5m, 240kimg or 30000gradients (default: 100kimg)", **none
     )

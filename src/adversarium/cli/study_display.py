@@ -44,6 +44,8 @@ class Display:
         self._study: Study | None = None
         self._last_line, self._last_text = -math.inf, ""
         self._failed: dict[str, bool] = {}
+        self._methods: list[str] = []
+        self._decodes = False
 
     def __enter__(self) -> "Display":
         return self
@@ -55,22 +57,38 @@ class Display:
         """Print a sentence."""
         self._console.print(message, soft_wrap=True)
 
+    def doing(self, what: str) -> None:
+        """Show in a terminal what is being done, until the next is said or :meth:`done`."""
+        if self._console.is_terminal:
+            self._live.start()
+            self._live.update(Text(what, "dim", no_wrap=True, overflow="ellipsis"), refresh=True)
+
+    def done(self) -> None:
+        """Show no more what is being done."""
+        self._live.stop()
+
     def decoding(self, done: int, total: int) -> None:
-        """Say that image files were decoded."""
-        if done == total:
-            self.tell(f"decoded {total:,} image files")
+        """Show how many image files are decoded; where there is no terminal, say once that they will be."""
+        self.doing(f"decoding image files: {done:,} of {total:,}")
+        if not self._console.is_terminal and not self._decodes:
+            self.tell(f"decoding {total:,} image files")
+        self._decodes = True
+
+    def trial(self, methods: Sequence[str]) -> None:
+        """Say that methods will be tried out."""
+        self._methods = list(methods)
+        self.tell(f"trying each of {plural(len(methods), 'method')} for a moment")
 
     def trying(self, method: str) -> None:
         """Show which method is tried out."""
-        if self._console.is_terminal:
-            self._live.start()
-            self._live.update(Text(f"trying a few steps of {method}", "dim"), refresh=True)
+        where = f" ({self._methods.index(method) + 1} of {len(self._methods)})" if method in self._methods else ""
+        self.doing(f"a few steps of {method}{where}")
 
     def outlook(self, study: "Study", data: str, outlook: "Outlook") -> None:
         """Say what will be done, what cannot come of it, and about how long it will take."""
         from adversarium.study.outlook import too_few_seeds
 
-        self._live.stop()
+        self.done()
         plan = study.plan
         runs = len(plan.methods) * len(plan.seeds)
         trials = f" after {plan.trials} trials of each" if plan.trials else ""
@@ -89,7 +107,7 @@ class Display:
                 f"with {plural(len(plan.seeds), 'seed')} no two of {len(plan.methods)} methods can be told apart, "
                 f"whatever their numbers: that takes {wanted}"
             )
-        self.tell(f"about {duration(outlook.seconds, rough=True)} with {plural(outlook.workers, 'worker')}")
+        self.tell(f"{_about(outlook.seconds)} with {plural(outlook.workers, 'worker')}")
 
     @contextmanager
     def running(self, study: "Study") -> Iterator[None]:
@@ -105,14 +123,14 @@ class Display:
     def progress(self, progress: "Progress") -> None:
         """Show how far it is."""
         assert self._study is not None
-        left = "" if progress.eta_seconds is None else f", about {duration(progress.eta_seconds, rough=True)} left"
-        if progress.done == progress.jobs:
-            left = "; writing the report"
+        left = "" if progress.eta_seconds is None else f", {_about(progress.eta_seconds)} left"
         failed = f" ({progress.failed} failed)" if progress.failed else ""
-        text = (
-            f"{progress.done} of {progress.jobs} done{failed}, {len(progress.running)} running; "
-            f"{duration(progress.elapsed_seconds, rough=True)}{left}"
-        )
+        now = [f"{len(progress.running)} running"] if progress.running or not progress.starting else []
+        now += [f"starting {plural(progress.starting, 'worker')}"] if progress.starting else []
+        if progress.done == progress.jobs:
+            now, left = [], "; writing the report"
+        standing = ", ".join([f"{progress.done} of {progress.jobs} done{failed}", *now])
+        text = f"{standing}; {_time(progress.elapsed_seconds)}{left}"
         if self._console.is_terminal:
             # padded by nothing: a bar alone does not end its line
             bar = Padding(ProgressBar(total=1.0, completed=progress.share, width=max(10, self._console.width - 2)), 0)
@@ -155,6 +173,17 @@ class Display:
         for mark, style in cells:
             text.append(mark.translate(_PLAIN) if self._plain else mark, style)
         return text
+
+
+def _time(seconds: float) -> str:
+    """Return a time that one may watch go by: ``1 min 40 s`` below ten minutes, and then ``12 min``."""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02} s" if 60 <= whole < 600 else duration(seconds, rough=True)
+
+
+def _about(seconds: float) -> str:
+    """Return an estimate: from a minute on in tens of seconds, for no more is known."""
+    return f"about {_time(seconds if seconds < 60 else 10 * round(seconds / 10))}"
 
 
 def _cell(state: "JobState", failed: bool) -> tuple[str, str]:

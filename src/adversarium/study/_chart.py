@@ -9,6 +9,7 @@ from adversarium.study._looks import SHAPES, Look
 from adversarium.study._numbers import number
 
 _DECADES = 1.3  # values that span more are drawn by their logarithms
+_FILLED = 0.5  # of an axis, which a landmark has to leave to the values
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,20 @@ class Scale:
         room = (high - low) * margin or abs(high) * 0.1 or 1.0
         return cls(low - room, high + room)
 
+    @classmethod
+    def beside(cls, values: Iterable[float], landmark: float | None) -> "Scale":
+        """Return the scale of all values, and of a landmark too, if it leaves them half of the axis."""
+        found = list(values)
+        if landmark is None or not found:
+            return cls.of(found if landmark is None else [landmark])
+        alone, both = cls.of(found), cls.of([*found, landmark])
+        filled = both.share(max(found)) - both.share(min(found))
+        return both if filled >= _FILLED and both.log >= alone.log else alone
+
+    def shows(self, value: float) -> bool:
+        """Return whether a value lies on the axis."""
+        return self.low <= value <= self.high
+
     def share(self, value: float) -> float:
         """Return how far along the axis a value lies, from 0 to 1."""
         low, high, at = (math.log(each) if self.log else each for each in (self.low, self.high, value))
@@ -56,6 +71,18 @@ class Scale:
             if len(found) <= most:
                 return found
         return found[:: math.ceil(len(found) / most)]
+
+
+def beyond(value: float | None, scale: Scale, arrows: str = "↓↑") -> str:
+    """Return what stands at an axis's edge for the real samples' value; empty where the axis shows it."""
+    if value is None or scale.shows(value):
+        return ""
+    return f"{arrows[value > scale.high]} real samples: {number(value)}"
+
+
+def upright(x: float, kind: str) -> str:
+    """Return a line from top to bottom at ``x`` of 0 to 1 of the width, as SVG."""
+    return f'<line x1="{100 * x:.2f}%" x2="{100 * x:.2f}%" y1="0" y2="100%" class="{kind}"/>'
 
 
 def mark(shape: str, x: float, y: str, *, title: str = "", extra: str = "") -> str:
@@ -96,7 +123,9 @@ def _place(at: float, value: float, x: Scale, y: Scale) -> str:
     return f"{1000 * x.share(at):.0f} {1000 * (1 - y.share(value)):.0f}"
 
 
-def chart(shapes: str, x: Scale, y: Scale, *, label: str, below: str, height: str = "15rem", most: int = 5) -> str:
+def chart(
+    shapes: str, x: Scale, y: Scale, *, label: str, below: str, height: str = "15rem", most: int = 5, edge: str = ""
+) -> str:
     """Return a chart with its axes.
 
     Args:
@@ -107,6 +136,7 @@ def chart(shapes: str, x: Scale, y: Scale, *, label: str, below: str, height: st
         below: the horizontal axis's title.
         height: of the drawing.
         most: ticks on an axis.
+        edge: what is said of a value that lies below the view (``↓``) or above it.
     """
     across, up = x.ticks(most), y.ticks(most)
     grid = "".join(f"M0 {1000 * (1 - y.share(tick)):.0f}H1000" for tick in up)
@@ -114,6 +144,10 @@ def chart(shapes: str, x: Scale, y: Scale, *, label: str, below: str, height: st
     texts += "".join(
         f'<span style="left:{100 * x.share(tick):.1f}%" class="x">{number(tick)}</span>' for tick in across
     )
+    if edge:
+        texts += (
+            f'<span class="edge" style="{"bottom" if edge.startswith("↓") else "top"}:.15rem">{escape(edge)}</span>'
+        )
     return (
         f'<figure class="chart"><div class="plot" style="height:{height}">'
         f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" role="img" aria-label="{escape(label)}">'

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from adversarium.study._chart import Scale, area, chart, line
-from adversarium.study._html import legend, named, paragraph, section
+from adversarium.study._chart import Scale, area, beyond, chart, line
+from adversarium.study._html import legend, many, named, paragraph, section
 from adversarium.study._looks import Look
 from adversarium.study._numbers import AXES, Moment, course, number
 from adversarium.study._ranking import direction
 from adversarium.study.compare import Comparison
 from adversarium.study.record import Record
+from adversarium.study.wording import short, title
 
 _FEW = 4  # methods whose spreads can be told apart on one chart
 
@@ -29,11 +30,13 @@ def courses(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks:
     order += [name for name in runs if name not in order]
     charts = "".join(_all(moments, comparison, looks, axis, up) for axis in axes_of(unit))
     told = (
-        f"{comparison.protocol}, {direction(comparison.better)}: the median over seeds"
+        f"{title(comparison.protocol)}, {direction(comparison.better)}: the median over seeds"
         f"{', and the band from the first to the third quartile' * (len(runs) <= _FEW)}. A line ends where the median "
         f"run has failed. The value at the end of the budget is what counts, not the best on the way."
     )
     floor = "The dashed line: real samples." if comparison.floor is not None else ""
+    if beyond(comparison.floor, up):
+        floor = f"The real samples' own value, {number(comparison.floor)}, is out of view."
     return section(
         "time",
         "Quality over time",
@@ -42,14 +45,14 @@ def courses(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks:
         f'<div class="charts">{charts}</div>',
         "<h3>Each method, with all of its runs</h3>",
         paragraph("Bold: the median. The band: the quartiles. Thin: one run. Grey: the other methods' medians."),
-        f'<div class="many">{"".join(_one(name, runs, moments, comparison, looks, unit, up) for name in order)}</div>',
+        many([_one(name, runs, moments, comparison, looks, unit, up) for name in order]),
     )
 
 
 def scale_of(runs: Mapping[str, Sequence[Record]], comparison: Comparison) -> Scale:
-    """Return the axis of values for all runs' curves."""
+    """Return the axis of values for all runs' curves; the real samples' value may lie out of it."""
     values = [point.value for each in runs.values() for record in each for point in record.curve]
-    return Scale.of(value for value in [*values, comparison.floor] if value is not None)
+    return Scale.beside((value for value in values if value is not None), comparison.floor)
 
 
 def _values(moments: Sequence[Moment]) -> list[float]:
@@ -77,7 +80,7 @@ def _across(runs: Mapping[str, Sequence[Record]], axis: str) -> Scale:
 
 
 def _floor(comparison: Comparison, up: Scale) -> str:
-    if comparison.floor is None:
+    if comparison.floor is None or not up.shows(comparison.floor):
         return ""
     height = 1000 * (1 - up.share(comparison.floor))
     return f'<path d="M0 {height:.0f}H1000" class="floor"/>'
@@ -102,8 +105,9 @@ def _all(
     for name, each in moments.items():
         shapes += _drawn(_points(each, axis), x, up, looks[name], "median")
     ends = [f"{name} {number(each[-1].quartiles[1])}" for name, each in moments.items() if each]
-    label = f"{comparison.protocol} over {AXES[axis]}, medians; at the end: {', '.join(ends)}"
-    return chart(shapes, x, up, label=label, below=AXES[axis], height="18rem")
+    label = f"{short(comparison.protocol)} over {AXES[axis]}, medians; at the end: {', '.join(ends)}"
+    edge = beyond(comparison.floor, up)
+    return chart(shapes, x, up, label=label, below=AXES[axis], height="18rem", edge=edge)
 
 
 def _one(

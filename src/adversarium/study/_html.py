@@ -1,10 +1,13 @@
 """Pieces of a study's page: sections, tables that scroll inside themselves, names with their colour."""
 
+import re
 from collections.abc import Sequence
 from html import escape
 
 from adversarium.study._chart import chip
 from adversarium.study._looks import Look
+
+_SIGN = re.compile(r"(?<=[-_=/,:+])(?=\w)")
 
 
 def section(key: str, heading: str, *parts: str) -> str:
@@ -25,12 +28,25 @@ def paragraph(text: str) -> str:
 
 def named(method: str, look: Look) -> str:
     """Return a method's name beside its line and mark."""
-    return f'<span class="method">{chip(look)}<span>{escape(method)}</span></span>'
+    return f'<span class="method" title="{escape(method)}">{chip(look)}<span>{_breakable(method)}</span></span>'
+
+
+def _breakable(name: str) -> str:
+    """Return a name that is broken between words where it can be, and else after a sign."""
+    words = re.split(r"(\s+)", escape(name, quote=False))
+    return "".join(
+        f'<span class="word">{_SIGN.sub("<wbr>", each)}</span>' if _SIGN.search(each) else each for each in words
+    )
 
 
 def legend(looks: dict[str, Look], methods: Sequence[str]) -> str:
     """Return the names of methods beside how they are drawn."""
     return f'<ul class="legend">{"".join(f"<li>{named(name, looks[name])}</li>" for name in methods)}</ul>'
+
+
+def many(parts: Sequence[str]) -> str:
+    """Return small figures side by side, as many in a row as fit."""
+    return f'<div class="many" style="--n:{len(parts)}">{"".join(parts)}</div>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, label: str, numbers: bool = True) -> str:

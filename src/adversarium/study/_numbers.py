@@ -25,7 +25,10 @@ def number(value: float | None, digits: int = 4) -> str:
     """Return a number in a few digits; ``failed`` for that of a failed run."""
     if value is None:
         return "failed"
-    return f"{value:.{digits}g}".replace("-", "−")
+    short = f"{value + 0.0:.{digits}g}"  # of two zeros only the one without a sign
+    if 10**digits <= abs(float(short)) < 1e7:
+        short = f"{float(short):.0f}"  # 110 rather than 1.1e+02
+    return short.replace("-", "−")
 
 
 def interval(ends: Sequence[float | None]) -> str:

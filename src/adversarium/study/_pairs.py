@@ -1,53 +1,78 @@
 """Who beats whom: every two methods on the same seeds."""
 
-import math
 from collections.abc import Mapping
 from html import escape
 
 from adversarium.diagnostics.plots import INK, as_svg
+from adversarium.study import _mean_ranks
+from adversarium.study._drawing import any_letters
 from adversarium.study._html import fold, named, paragraph, scrolled, section, table
 from adversarium.study._looks import LIGHT, Look
 from adversarium.study._numbers import interval, number
 from adversarium.study.compare import Comparison, Pair
-from adversarium.study.figures import any_letters, critical_difference
-from adversarium.study.wording import probability
+from adversarium.study.wording import interval_name, plural, probability
 
 
 def pairs(comparison: Comparison, looks: Mapping[str, Look]) -> str:
     """Return the section of the comparisons in pairs, with the critical-difference diagram."""
     clear = [pair for pair in comparison.pairs if pair.adjusted <= comparison.level]
     told = (
-        f"Of {len(comparison.pairs)} pairs, {len(clear)} are told apart: exact tests on the same seeds, corrected by "
-        f"Holm for all pairs, level {comparison.level:g}. ▲: the method of the row is better than that of the column; "
-        "▼: it is worse; no sign: not told apart. Below each sign the corrected p, and the median difference."
+        f"Of {plural(len(comparison.pairs), 'pair')}, {len(clear) or 'none'} {'is' if len(clear) < 2 else 'are'} told "
+        f"apart: exact tests on the same seeds, corrected by Holm for all pairs, level {comparison.level:g}."
+    )
+    read = (
+        "▲: the method of the row is better than that of the column; ▼: it is worse; no sign: not told apart. Below "
+        "each sign the corrected p, and the median difference."
     )
     return section(
         "pairs",
         "Who beats whom",
         paragraph(told),
-        _matrix(comparison, looks),
-        "<h3>Mean ranks</h3>",
-        paragraph(
-            f"By ranks alone: that all methods are alike has p {probability(comparison.p_any)}. A bar joins methods "
-            f"whose mean ranks differ by less than the critical difference, {_gap(comparison.critical_difference)}."
-        ),
-        f'<div class="figure">{_diagram(comparison, looks)}</div>',
+        f'<div class="broad">{paragraph(read)}{_matrix(comparison, looks)}</div>',
+        f'<div class="narrow">{_list(comparison, looks)}</div>',
         fold("All pairs as a table", _table(comparison, looks)),
+        "<h3>Mean ranks</h3>",
+        f'<div class="broad">{_diagram(comparison, looks)}</div>',
+        _mean_ranks.rows(comparison, looks),
+        *(paragraph(each) for each in [_mean_ranks.caption(comparison), *by_ranks_alone(comparison)]),
     )
 
 
-def _gap(gap: float) -> str:
-    return f"{gap:.2f}" if math.isfinite(gap) else "which is infinite here: there are too few seeds"
+def by_ranks_alone(comparison: Comparison) -> list[str]:
+    """Return the comparison's notes on what ranks alone would have said: they stand with the diagram."""
+    return [note for note in comparison.notes if note.startswith("Mean ranks alone")]
 
 
 def _diagram(comparison: Comparison, looks: Mapping[str, Look]) -> str:
     ranks = ", ".join(f"{each.method} {each.rank:.2f}" for each in comparison.standings)
     with any_letters():
-        figure = critical_difference(comparison, looks, ink=INK)
+        figure = _mean_ranks.critical_difference(comparison, looks, ink=INK)
         drawn = as_svg(figure, f"Critical-difference diagram; mean ranks: {ranks}")
     for index, colour in enumerate(LIGHT):
         drawn = drawn.replace(colour, f"var(--m{index})")
-    return drawn
+    wide = 72 * figure.get_size_inches()[0]  # in points; letters of the page are larger than those of the file
+    return f'<div class="figure" style="--w:{wide:.0f}px">{drawn}</div>'
+
+
+def _list(comparison: Comparison, looks: Mapping[str, Look]) -> str:
+    """Return what the matrix says, as a list by method, without the pairs that are not told apart."""
+    items = ""
+    for each in comparison.standings:
+        own = [pair for pair in comparison.pairs if each.method in (pair.better, pair.worse)]
+        told = ""
+        for sign, how, found in (
+            ("▲", "better than", [(pair.worse, pair) for pair in own if pair.better == each.method]),
+            ("▼", "worse than", [(pair.better, pair) for pair in own if pair.worse == each.method]),
+        ):
+            names = [
+                f"{escape(name)} (p&nbsp;{escape(probability(pair.adjusted))})"
+                for name, pair in found
+                if pair.adjusted <= comparison.level
+            ]
+            told += f"<br>{sign} {how} {', '.join(names)}" if names else ""
+        if told:
+            items += f"<li>{named(each.method, looks[each.method])}{told}</li>"
+    return f'<ul class="beats">{items}</ul>' if items else ""
 
 
 def _matrix(comparison: Comparison, looks: Mapping[str, Look]) -> str:
@@ -94,5 +119,5 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> str:
         ]
         for pair in sorted(comparison.pairs, key=lambda pair: pair.adjusted)
     ]
-    head = ["better", "than", "by (median)", "interval", "seeds won", "ties", "p", "corrected p"]
+    head = ["better", "than", "by (median)", interval_name(comparison.seeds), "seeds won", "ties", "p", "corrected p"]
     return table(head, rows, label="All pairs of methods")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from adversarium.study import statistics
-from adversarium.study._html import fold, named, paragraph, section
+from adversarium.study._html import fold, many, named, paragraph, section
 from adversarium.study._looks import Look
 from adversarium.study._numbers import number, place, typical_seed
 from adversarium.study.record import Record
@@ -219,17 +219,15 @@ class _Points:
         real: npt.NDArray[Any] | None,
     ) -> str:
         del real  # is behind every scatter
-        cells = ""
+        cells = []
         for name, run in chosen.items():
             below = "" if run is None else f"{number(run.value)}, {place(run, runs[name], self.better)}"
-            cells += f"<div><h4>{named(name, looks[name])}</h4>{self._square(run, looks[name], below)}</div>"
-        return f'<div class="many">{cells}</div>'
+            cells.append(f"<div><h4>{named(name, looks[name])}</h4>{self._square(run, looks[name], below)}</div>")
+        return many(cells)
 
     def group(self, name: str, picked: Mapping[str, Record], runs: Sequence[Record], look: Look) -> str:
-        cells = "".join(
-            f"<div>{self._square(run, look, f'{kind}, {_caption(run)}')}</div>" for kind, run in picked.items()
-        )
-        return f'<h4>{named(name, look)}</h4><div class="many">{cells}</div>'
+        cells = [f"<div>{self._square(run, look, f'{kind}, {_caption(run)}')}</div>" for kind, run in picked.items()]
+        return f"<h4>{named(name, look)}</h4>{many(cells)}"
 
     def _square(self, run: Record | None, look: Look, below: str) -> str:
         if run is None or run.samples is None or not len(run.samples):

@@ -4,8 +4,9 @@ from adversarium.study._looks import colour_rules
 
 STYLE = (
     colour_rules()
+    + ":root { --shade: #1d273340; }\n@media (prefers-color-scheme: dark) { :root { --shade: #000000a0; } }"
     + """
-body { max-width: 70rem; } section { padding: 1.1rem; } section > p { max-width: 44rem; }
+body { max-width: 70rem; } section { padding: 1.1rem; } section p { max-width: 44rem; }
 header { margin: 1.5rem 0 1.2rem; } header .soft { font-size: .95rem; }
 h1 { font-size: clamp(1.35rem, 1rem + 2.2vw, 2.1rem); line-height: 1.25; margin: .2rem 0 .7rem; text-wrap: balance; }
 h1.long { font-size: clamp(1.15rem, .95rem + 1vw, 1.5rem); }
@@ -16,8 +17,18 @@ nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; } a { c
 .tiles div { flex: 1 1 auto; background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
   padding: .5rem .8rem; }
 .tiles dt { color: var(--soft); font-size: .8rem; } .tiles dd { margin: 0; font-weight: 600; font-size: 1.1rem; }
-.tiles small { font-weight: 400; color: var(--soft); }
-.scroll { overflow-x: auto; margin: .5rem 0; } .scroll:focus-visible { outline: 2px solid var(--slight); }
+.tiles small { display: block; font-size: .8rem; font-weight: 400; color: var(--soft); }
+.scroll { overflow-x: auto; margin: .5rem 0; background:
+  linear-gradient(to right, var(--card) 40%, transparent) left / 3rem 100% no-repeat local,
+  linear-gradient(to left, var(--card) 40%, transparent) right / 3rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / .9rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / .9rem 100% no-repeat scroll; }
+.scroll:focus-visible { outline: 2px solid var(--slight); }
+.scroll::before { content: "scroll sideways →"; display: block; position: sticky; left: 0; width: max-content;
+  font-size: .8rem; color: var(--soft); height: 0; overflow: hidden; visibility: hidden;
+  animation: more linear; animation-timeline: scroll(nearest inline); }
+@keyframes more { from { height: 1.5rem; visibility: visible; } 90% { visibility: visible; }
+  to { height: 1.5rem; visibility: hidden; } }
 .scroll table { width: auto; min-width: min(100%, 36rem); overflow-wrap: normal; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 500; border-top: 0; vertical-align: bottom; }
@@ -25,22 +36,24 @@ tbody th { font-weight: 600; } td.n, th.n { text-align: right; white-space: nowr
   font-variant-numeric: tabular-nums; } .scroll td { white-space: nowrap; }
 .scroll td.wide { white-space: normal; min-width: 14rem; max-width: 30rem; overflow-wrap: anywhere; }
 .method { display: inline-flex; align-items: baseline; gap: .4rem; width: max-content; max-width: 15rem; }
-.method span { min-width: 0; overflow-wrap: anywhere; } h4 .method, .name .method { max-width: 100%; }
+.word { display: inline-block; vertical-align: top; }
+.method span { min-width: 0; max-width: 100%; overflow-wrap: anywhere; }
+h4 .method, .name .method { max-width: 100%; }
 summary .method { display: inline; } summary .chip { margin-right: .4rem; }
 th .method, td .method { max-width: 13rem; overflow-wrap: anywhere; white-space: normal; }
 .chip { display: inline-block; flex: none; width: 1.6rem; height: .75rem; }
 .chip .stroke { stroke: var(--c); stroke-width: 2; } .chip .fill, .mark .fill { fill: var(--c); }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; margin: .6rem 0; padding: 0; list-style: none;
-  font-size: .9rem; } .legend li { margin: 0; min-width: 0; }
+  font-size: .9rem; } .legend li { margin: 0; min-width: 0; } .legend .method { max-width: 100%; }
 .mark { overflow: visible; width: 1px; height: 1px; }
 .mark .run { fill: var(--c); fill-opacity: .72; stroke: var(--card); stroke-width: 1; }
 .mark .failed { stroke: var(--severe); stroke-width: 2; fill: none; }
 .mark .middle { stroke: var(--ink); stroke-width: 3; }
-.ranking { list-style: none; padding: 0; margin: .8rem 0 0; }
-.ranking li { display: grid; grid-template: "name strip number bars" auto / 12.5rem minmax(0, 1fr) 12rem auto;
-  gap: 0 .9rem;
-  align-items: center; margin: 0; }
-.ranking .name { grid-area: name; min-width: 0; }
+.ranking { list-style: none; padding: 0; margin: .8rem 0 0; display: grid; gap: 0 .9rem;
+  grid-template-columns: [name] fit-content(17rem) [strip] minmax(0, 1fr) [number] 12rem [bars] auto; }
+.ranking li { display: grid; grid-column: 1 / -1; grid-template-columns: subgrid; align-items: center; margin: 0; }
+.ranking .name { grid-area: name; min-width: 0; padding: .3rem 0; line-height: 1.3; }
+.rank { display: block; margin-left: 2rem; font-size: .8rem; color: var(--soft); white-space: nowrap; }
 .ranking .strip { grid-area: strip; } .ranking .number { grid-area: number; }
 .ranking .bars { grid-area: bars; align-self: stretch; display: flex; gap: .3rem; }
 .ranking .number { font-size: .85rem; line-height: 1.25; padding: .5rem 0; font-variant-numeric: tabular-nums; }
@@ -61,13 +74,16 @@ td svg.row { position: static; height: 2rem; }
 .bars .first { margin-top: .7rem; border-radius: .2rem .2rem 0 0; }
 .bars .last { margin-bottom: .7rem; border-radius: 0 0 .2rem .2rem; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 1rem 1.6rem; }
-.many { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(46%, 10rem), 1fr)); gap: 1rem .9rem; }
-.many > * { max-width: 17rem; min-width: 0; } .many h4 { min-height: 1.4em; }
+.many { display: grid; gap: 1rem .9rem; grid-template-columns: repeat(auto-fill,
+  minmax(clamp(min(46%, 10rem), 100% / var(--n) - .9rem, 17rem), 1fr)); }
+.many > * { max-width: 17rem; min-width: 0; } .many h4 { align-self: end; line-height: 1.3; }
+.many > :has(> h4) { display: grid; grid-row: span 2; grid: subgrid / minmax(0, 1fr); gap: 0; }
 .many figcaption { line-height: 1.3; font-size: .8rem; }
 figure { margin: 0; min-width: 0; } .chart .plot { position: relative; margin: .6rem .4rem 1.5rem 3.4rem; }
 .chart .plot > svg { height: 100%; overflow: hidden; } .chart figcaption { text-align: center; }
 .chart .plot span { position: absolute; font-size: .75rem; color: var(--soft); white-space: nowrap; }
 .chart .y { right: calc(100% + .4rem); transform: translateY(50%); }
+.chart .plot .edge { left: .4rem; color: var(--good); background: var(--card); padding: 0 .2rem; }
 .chart .x { top: calc(100% + .15rem); transform: translateX(-50%); }
 .chart path { fill: none; vector-effect: non-scaling-stroke; stroke-linejoin: round; stroke-linecap: round; }
 .chart .axis { stroke: var(--soft); } .chart .band { fill: var(--c); opacity: .2; }
@@ -86,8 +102,10 @@ figure { margin: 0; min-width: 0; } .chart .plot { position: relative; margin: .
 .none { aspect-ratio: 1; display: grid; place-items: center; text-align: center; padding: .6rem; color: var(--soft);
   border: 1px dashed var(--line); border-radius: .4rem; font-size: .85rem; }
 .sheet .none { aspect-ratio: auto; }
-.cells td { text-align: center; padding: .3rem .5rem; border: 1px solid var(--line); min-width: 3.4rem;
-  white-space: nowrap; font-size: .8rem; line-height: 1.25; } .cells td b { font-size: .95rem; }
+.scroll .cells { min-width: 0; } .cells tbody th, .cells thead th:first-child { position: sticky; left: 0; z-index: 1;
+  background: var(--card); padding: .3rem .6rem .3rem 0; vertical-align: middle; }
+.cells td { text-align: center; vertical-align: middle; padding: .3rem .5rem; border: 1px solid var(--line);
+  min-width: 3.4rem; white-space: nowrap; font-size: .8rem; line-height: 1.25; } .cells td b { font-size: .95rem; }
 .cells thead th { text-align: center; padding: .2rem .5rem; white-space: normal; }
 .cells thead th:first-child { text-align: left; } .cells tbody th { white-space: nowrap; border: 0; }
 .cells .method { white-space: normal; }
@@ -96,11 +114,13 @@ figure { margin: 0; min-width: 0; } .chart .plot { position: relative; margin: .
 .cells .broke { --heat: #c62f2f; } .cells .self { background: var(--code); border-color: var(--code); }
 .spent { display: inline-block; width: 4.5rem; } .time { display: inline-block; min-width: 4.5rem; }
 .bar { display: block; height: .55rem; background: var(--c, var(--soft)); border-radius: .1rem; opacity: .75; }
-.figure { overflow-x: auto; } .figure svg { max-width: 38rem; min-width: 30rem; margin: .5rem auto; }
+.figure svg { max-width: calc(1.6 * var(--w)); margin: .5rem auto; }
+.narrow { display: none; } .beats { list-style: none; padding: 0; } .beats li { margin: .6rem 0; }
 details { margin: .7rem 0; } details > * { margin-top: .5rem; }
 footer { margin: 1.5rem 0; }
 @media (max-width: 44rem) {
   body { padding: .6rem; } section { padding: .8rem; }
+  .ranking { display: block; }
   .ranking li { grid-template: "name number bars" auto "strip strip bars" auto / minmax(40%, 1fr) auto auto;
     gap: 0 .6rem;
     border-top: 1px solid var(--line); padding-top: .3rem; }
@@ -108,6 +128,7 @@ footer { margin: 1.5rem 0; }
   .ranking .number span { white-space: normal; }
   .strip { min-height: 2.6rem; } .sheet { grid-template-columns: minmax(0, 1fr); gap: .2rem; }
   .sheet img, .sheet .none { margin-bottom: .5rem; } .chart .plot { margin-left: 3rem; }
+  .broad { display: none; } .narrow { display: block; } .narrow .strip { min-height: 1.6rem; }
   .scroll table { font-size: .85rem; } th .method, td .method { max-width: 9rem; }
 }
 @media print { section { break-inside: avoid; } nav { display: none; } }

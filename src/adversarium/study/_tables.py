@@ -1,4 +1,4 @@
-"""Sections of a study's page that are tables: cost, the search of settings, settings, versions."""
+"""Parts of a study's page that are tables: standings, cost, the search of settings, settings, versions."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,14 +6,15 @@ from typing import Any
 
 from adversarium.study import statistics
 from adversarium.study._chart import Scale, mark
+from adversarium.study._compared import whole
 from adversarium.study._html import fold, named, paragraph, section, table
 from adversarium.study._looks import Look
-from adversarium.study._numbers import Settings, number
+from adversarium.study._numbers import Settings, interval, number
 from adversarium.study.compare import Comparison
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
 from adversarium.study.search import best_trial, has_number
-from adversarium.study.wording import duration, plural
+from adversarium.study.wording import duration, interval_name, plural, short, spread
 
 _LONG = 24  # characters of an option's value that may be broken into lines
 
@@ -22,20 +23,55 @@ Trials = Mapping[str, Sequence[Mapping[str, Any]]]
 where it is good, and ``None`` where the trial was given up early or failed."""
 
 
+def standings(comparison: Comparison, looks: Mapping[str, Look]) -> str:
+    """Return the table of the methods in the order of their mean ranks, with the medians of further protocols."""
+    others = list(dict.fromkeys(name for each in comparison.standings for name in each.others))
+    unlearned = any(each.unlearned for each in comparison.standings)
+    rows = [
+        [
+            named(each.method, looks[each.method]),
+            f"{each.rank:.2f}",
+            number(each.median),
+            interval(each.interval),
+            *(number(each.others[name]) if name in each.others else "" for name in others),
+            interval(each.quartiles),
+            number(min(each.values, key=lambda value: statistics.cost(value, comparison.better))),
+            number(max(each.values, key=lambda value: statistics.cost(value, comparison.better))),
+            f"{each.failed}",
+            f"{each.collapsed}",
+            *[f"{each.unlearned}"] * unlearned,
+            plural(each.runs, "run"),
+        ]
+        for each in comparison.standings
+    ]
+    shorts = [short(name) for name in others]
+    head = ["method", "mean rank", f"median {short(comparison.protocol)}", interval_name(comparison.seeds)]
+    head += [told if shorts.count(told) == 1 else name for told, name in zip(shorts, others, strict=True)]
+    head += ["quartiles", "best", "worst", "failed", "collapsed", *["learned nothing"] * unlearned, "of"]
+    told = ["Of further protocols: the median."] * bool(others)
+    told += ["Learned nothing: ended no better than untrained."] * unlearned
+    return paragraph(" ".join(told)) * bool(told) + table(head, rows, label="Ranking in numbers")
+
+
 def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Mapping[str, Look]) -> str:
     """Return the section on what the methods cost."""
     quality, spans = comparison.quality, {each.method: each for each in comparison.standings}
-    longest = max((each.seconds for each in comparison.standings), default=0.0) or 1.0
+    timed = comparison.budget is None or comparison.budget.unit != "seconds"
+    length = {name: each.seconds if timed else each.kimg for name, each in spans.items()}
+    longest = max(length.values(), default=0.0) or 1.0
     rows = []
     for name, each in spans.items():
-        bar = f'<span class="bar" style="width:{100 * each.seconds / longest:.1f}%;--c:{looks[name].variable}"></span>'
-        row = [
-            named(name, looks[name]),
-            f'<span class="spent">{bar}</span><span class="time">{duration(each.seconds)}</span>',
-            number(each.kimg),
-            number(statistics.quantile([run.gradients for run in runs[name]], 0.5)),
-            number(each.seconds / each.kimg) if each.kimg else "",
+        ended = whole(runs[name])
+        share = 100 * length[name] / longest
+        bar = f'<span class="bar" style="width:{share:.1f}%;--c:{looks[name].variable}"></span>'
+        amounts = [
+            spread([run.seconds for run in ended], duration),
+            spread([run.kimg for run in ended], number),
+            spread([run.gradients for run in ended], "{:,.0f}".format),
         ]
+        longer = 0 if timed else 1
+        amounts[longer] = f'<span class="spent">{bar}</span> <span class="time">{amounts[longer]}</span>'
+        row = [named(name, looks[name]), *amounts, number(each.seconds / each.kimg) if each.kimg else ""]
         if quality is not None:
             missed = "not reached"
             row.append(f"{each.reached} of {each.runs}")
@@ -43,16 +79,31 @@ def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Ma
             row.append(missed if each.kimg_to_quality is None else number(each.kimg_to_quality))
         rows.append(row)
     head = ["method", "training, a run", "kimg", "gradients", "ms per image"]
-    told = "The median run's. Measurements and pictures are not counted."
+    told = "Medians, in brackets the range of the runs that did not fail. Measurements and pictures are not counted."
     if quality is not None:
         head += ["runs that reached it", "time until then", "kimg until then"]
-        told += f" Quality to reach: {comparison.protocol} of {number(quality)}."
+        told += f" Quality to reach: {short(comparison.protocol)} of {number(quality)}."
+    return section(
+        "cost",
+        "What it costs",
+        paragraph(f"{told} {_compared(comparison)}".strip()),
+        table(head, rows, label="Cost of each method"),
+    )
+
+
+def _compared(comparison: Comparison) -> str:
+    """Say which costs can be compared, and how many pairs of methods differ."""
+    if comparison.budget is not None and comparison.budget.unit == "seconds":
+        return "The budget is in seconds, the same for all: what differs is how far a method gets in them."
     together = {each.together for each in comparison.standings}
     if max(together, default=1) > 1:
-        told += f" Up to {max(together)} runs were trained at once, stacked; the seconds are each one's share."
-    if len(together) > 1:
-        told += " Not as many of each method: compare gradients, not seconds."
-    return section("cost", "What it costs", paragraph(told), table(head, rows, label="Cost of each method"))
+        told = f"Up to {max(together)} runs were trained at once, stacked; the seconds are each one's share."
+        return f"{told} Shares of one time are one measurement: compare gradients, not seconds."
+    if not comparison.cheaper:
+        return ""
+    clear = sum(pair.adjusted <= comparison.level for pair in comparison.cheaper)
+    told = f"{clear or 'none'} of {plural(len(comparison.cheaper), 'pair')} {'is' if clear < 2 else 'are'} told apart"
+    return f"By seconds, {told} (paired tests, corrected)."
 
 
 def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], plan: Plan) -> str:
@@ -81,10 +132,11 @@ def search(chosen: Trials, methods: Sequence[str], looks: Mapping[str, Look], pl
             ]
         )
     told = (
-        f"Each method's settings were chosen by {plural(plan.trials, 'trial')} ({plan.sampler}, pruner {plan.pruner}) "
-        f"on {100 * plan.validation_share:.3g} % of the training data, and then trained anew with each seed. The cost "
-        "is what the search makes small: the further left, the better. The upright line is the trial that was chosen. "
-        "At the right edge lie trials that have no cost: hollow ones were given up early, crosses failed."
+        f"Each method's settings were chosen by {plural(plan.trials, 'trial')} of {plural(plan.trial_seeds, 'seed')} "
+        f"({plan.sampler}, pruner {plan.pruner}), on {100 * plan.validation_share:.3g} % of the training data, and "
+        "then trained anew with each seed. The cost is what the search makes small: the further left, the better. The "
+        "upright line is the trial that was chosen. At the right edge lie trials that have no cost: hollow ones were "
+        "given up early, crosses failed."
     )
     listed = "".join(_all_trials(name, trials, looks[name]) for name, trials in chosen.items())
     head = ["method", "chosen", "cost on validation data", f"trials, {number(scale.low)} to {number(scale.high)}"]

@@ -2,15 +2,16 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 
 from adversarium.errors import require
 from adversarium.study import statistics
-from adversarium.study.record import Point, Record
+from adversarium.study.plan import Budget, Plan
+from adversarium.study.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +23,21 @@ class Standing:
         values: the protocol at the end, a run each, in the seeds' order; ``None`` where the run failed.
         failed: how many runs have no number.
         collapsed: how many have one, and samples that the diagnostics saw collapse.
+        unlearned: how many have one that is no better than their generator's before training, where that is known.
         median: of the values, a failed run worse than any other; ``None`` where the median run failed. Where a number
             is best it is as far from it as the median run, on the side where most of the runs are.
         quartiles: likewise, the smaller number first, whichever is better.
-        interval: of the median, 95 %, from bootstrap draws of the runs; the smaller number first; an end that falls on
-            failed runs is ``None``.
+        interval: of the median, 95 %, from bootstrap draws of the runs; of fewer than six runs it is their range
+            (:func:`~adversarium.study.wording.interval_name`); the smaller number first; an end that falls on failed
+            runs is ``None``.
+        others: medians of further protocols, by their names; a failed run is worse than any other.
         rank: its mean rank over seeds, from 1, the best; ties share theirs.
-        seconds: of training, the median run; of runs that were trained stacked, each one's share.
+        seconds: of training, the median of the runs that did not fail (of all, where all did); of runs that were
+            trained stacked, each one's share.
         together: the most of its runs that were trained stacked: shares of stacks of different sizes say little about
             which method costs less.
-        kimg: thousands of real samples shown to the critic, the median run.
+        kimg: thousands of real samples shown to the critic, likewise.
+        gradients: of either player's loss, likewise.
         reached: how many runs reached the comparison's quality.
         seconds_to_quality: by when half of the runs had; ``None`` where fewer than half of them did.
         kimg_to_quality: likewise.
@@ -41,13 +47,16 @@ class Standing:
     values: tuple[float | None, ...]
     failed: int
     collapsed: int
+    unlearned: int = 0
     median: float | None
     quartiles: tuple[float | None, float | None]
     interval: tuple[float | None, float | None]
+    others: Mapping[str, float | None] = field(default_factory=dict)
     rank: float
     seconds: float
     together: int = 1
     kimg: float
+    gradients: float = 0.0
     reached: int
     seconds_to_quality: float | None
     kimg_to_quality: float | None
@@ -70,7 +79,8 @@ class Pair:
         difference: how much better, the median over seeds of the differences (positive: ``better`` is better);
             ``None`` where the median falls on a run that failed. Negative where ``better`` wins on fewer seeds, by
             more.
-        interval: of that difference, 95 %, from bootstrap draws of the seeds; an end beyond all numbers is ``None``.
+        interval: of that difference, 95 %, from bootstrap draws of the seeds, of fewer than six their range; an end
+            beyond all numbers is ``None``.
         wins: seeds on which ``better`` is better.
         ties: seeds on which both are equal, or both failed.
         runs: seeds in all.
@@ -100,6 +110,10 @@ class Comparison:
         seeds: how many each method has.
         standings: the methods, the best mean rank first.
         pairs: every two of them.
+        cheaper: every two of them by seconds of training, on the seeds on which neither failed, tested and corrected
+            as ``pairs`` are. Empty where that says nothing: where the budget is in seconds, or where runs were trained
+            stacked, whose shares of one time are one measurement.
+        sooner: every two of them by seconds until they reach ``quality``, likewise; by kimg where runs were stacked.
         p_any: of the test that all methods are alike (Friedman's, by permutation).
         critical_difference: mean ranks that differ by less are not told apart by ranks alone (Nemenyi's, by
             permutation); +∞ where no difference of ranks would do.
@@ -107,6 +121,7 @@ class Comparison:
             it can be, the best first.
         quality: the value that a run has to reach for ``reached`` and ``seconds_to_quality``.
         floor: the protocol's value of real samples, where it is known.
+        budget: of each run, where it is known.
         advice: plain sentences: which to use on these data, how sure that is, what it costs, what was too close.
         notes: what to know of the comparison itself: too few seeds for this many pairs, say.
     """
@@ -117,11 +132,14 @@ class Comparison:
     seeds: int
     standings: tuple[Standing, ...]
     pairs: tuple[Pair, ...]
+    cheaper: tuple[Pair, ...] = ()
+    sooner: tuple[Pair, ...] = ()
     p_any: float
     critical_difference: float
     groups: tuple[tuple[str, ...], ...]
     quality: float | None
     floor: float | None
+    budget: Budget | None = None
     advice: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -134,6 +152,7 @@ def compare(
     level: float = 0.05,
     quality: float | None = None,
     floor: float | None = None,
+    plan: Plan | None = None,
 ) -> Comparison:
     """Compare the methods of a study on the seeds that all of them have.
 
@@ -153,11 +172,14 @@ def compare(
             worse; the next better one's where its median run failed): the better half of the methods get there early,
             the worse late or never.
         floor: the protocol's value of real samples, where it is known.
+        plan: the study's, where there is one: with it the advice knows the budget, and the notes the searches.
 
     Raises:
         InputError: fewer than two methods, no seed that all methods have, or two records of one run.
     """
-    from adversarium.study.advice import advise, notes  # they read a Comparison
+    from adversarium.study import _compared  # it makes, and these read, what is defined here
+    from adversarium.study._caveats import notes
+    from adversarium.study.advice import advise
 
     require(0 < level < 1, f"level is {level}: wanted more than 0 and less than 1")
     require(quality is None or math.isfinite(quality), f"quality is {quality}: wanted a finite number")
@@ -169,9 +191,10 @@ def compare(
     order = sorted(range(len(names)), key=lambda at: (ranks[at], medians[at], names[at]))
     names, costs, ranks = [names[at] for at in order], costs[:, order], ranks[order]
     if quality is None:
-        quality = _quality(costs, better)
+        quality = _compared.middle_quality(costs, better)
     permuted = statistics.permuted_mean_ranks(costs, np.random.default_rng(0))
-    pairs = _pairs(names, costs)
+    pairs, kept = _compared.pairs_of(names, costs), [runs[name] for name in names]
+    budget, stacked = None if plan is None else plan.budget, any(run.together > 1 for each in kept for run in each)
     told_apart = np.zeros((len(names), len(names)), dtype=np.bool_)
     for (one, two), pair in zip(combinations(range(len(names)), 2), pairs, strict=True):
         told_apart[one, two] = told_apart[two, one] = pair.adjusted <= level
@@ -181,19 +204,23 @@ def compare(
         level=level,
         seeds=len(costs),
         standings=tuple(
-            _standing(runs[name], costs[:, at], float(ranks[at]), better, quality) for at, name in enumerate(names)
+            _compared.standing(each, costs[:, at], float(ranks[at]), better, quality) for at, each in enumerate(kept)
         ),
         pairs=pairs,
+        cheaper=()
+        if stacked or (budget is not None and budget.unit == "seconds")
+        else _compared.pairs_of(names, _compared.seconds(kept)),
+        sooner=_compared.pairs_of(names, _compared.arrivals(kept, quality, better, "kimg" if stacked else "seconds")),
         p_any=statistics.friedman_p(costs, permuted),
         critical_difference=statistics.critical_difference(permuted, level),
         groups=tuple(tuple(names[at] for at in group) for group in statistics.cliques(told_apart)),
         quality=quality,
         floor=floor,
+        budget=budget,
         advice=(),
         notes=(),
     )
-    gradients = {name: statistics.quantile([run.gradients for run in runs[name]], 0.5) for name in names}
-    return dataclasses.replace(found, advice=advise(found, gradients), notes=notes(found, dropped))
+    return dataclasses.replace(found, advice=advise(found, runs), notes=notes(found, runs, dropped, plan))
 
 
 def _runs(records: Sequence[Record]) -> tuple[dict[str, list[Record]], list[int]]:
@@ -210,92 +237,3 @@ def _runs(records: Sequence[Record]) -> tuple[dict[str, list[Record]], list[int]
     require(bool(shared), f"there is no seed that all methods have ({seeds})")
     dropped = sorted(set.union(*known) - set(shared))
     return {name: [of_method[seed] for seed in shared] for name, of_method in table.items()}, dropped
-
-
-def _pairs(names: Sequence[str], costs: statistics.Array) -> tuple[Pair, ...]:
-    places, gains = [], []
-    for better, worse in combinations(range(len(names)), 2):
-        gain = statistics.differences(costs[:, worse], costs[:, better])
-        turned = statistics.favoured(gain) < 0
-        places.append((worse, better) if turned else (better, worse))
-        gains.append(0.0 - gain if turned else gain)
-    p_values = [statistics.paired_p(gain) for gain in gains]
-    return tuple(
-        Pair(
-            better=names[better],
-            worse=names[worse],
-            difference=_finite(statistics.quantile(gain, 0.5)),
-            interval=_finite_ends(statistics.median_interval(gain)),
-            wins=int((gain > 0).sum()),
-            ties=int((gain == 0).sum()),
-            runs=len(gain),
-            p=p,
-            adjusted=float(adjusted),
-        )
-        for (better, worse), gain, p, adjusted in zip(places, gains, p_values, statistics.holm(p_values), strict=True)
-    )
-
-
-def _standing(
-    runs: Sequence[Record], costs: statistics.Array, rank: float, better: str | float, quality: float | None
-) -> Standing:
-    goal = -math.inf if quality is None else statistics.cost(quality, better)
-    reached = [_reached(run, goal, better) for run in runs]
-    values = [None if math.isinf(cost) else run.value for run, cost in zip(runs, costs, strict=True)]
-    side = statistics.side_of(values, better)
-
-    def share(part: float) -> float:
-        return statistics.quantile(costs, part)
-
-    return Standing(
-        method=runs[0].method,
-        values=tuple(values),
-        failed=sum(value is None for value in values),
-        collapsed=sum(run.collapsed for run, value in zip(runs, values, strict=True) if value is not None),
-        median=statistics.value_of(share(0.5), better, side),
-        quartiles=_ends((share(0.25), share(0.75)), better, side),
-        interval=_ends(statistics.median_interval(costs), better, side),
-        rank=rank,
-        seconds=statistics.quantile([run.seconds for run in runs], 0.5),
-        together=max(run.together for run in runs),
-        kimg=statistics.quantile([run.kimg for run in runs], 0.5),
-        reached=sum(at is not None for at in reached),
-        seconds_to_quality=_half([None if at is None else at.seconds for at in reached]),
-        kimg_to_quality=_half([None if at is None else at.kimg for at in reached]),
-    )
-
-
-def _reached(run: Record, goal: float, better: str | float) -> Point | None:
-    """Return the first measurement that is good enough; a run that failed in the end never got there."""
-    if statistics.cost(run.value, better) == math.inf:
-        return None
-    end = Point(kimg=run.kimg, seconds=run.seconds, gradients=run.gradients, value=run.value)
-    for point in (*sorted(run.curve, key=lambda point: point.kimg), end):
-        if statistics.cost(point.value, better) <= goal:
-            return point
-    return None
-
-
-def _quality(costs: statistics.Array, better: str | float) -> float | None:
-    """Return the median of the method in the middle, or of the next better one that has a median."""
-    for at in range(costs.shape[1] // 2, -1, -1):
-        if (middle := statistics.quantile(costs[:, at], 0.5)) < math.inf:
-            return statistics.value_of(middle, better, 1.0)
-    return None
-
-
-def _ends(costs: tuple[float, float], better: str | float, side: float) -> tuple[float | None, float | None]:
-    low, high = (statistics.value_of(cost, better, side) for cost in costs)
-    return (high, low) if better == "higher" or side < 0 else (low, high)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _finite_ends(ends: tuple[float, float]) -> tuple[float | None, float | None]:
-    return _finite(ends[0]), _finite(ends[1])
-
-
-def _half(times: Sequence[float | None]) -> float | None:
-    return _finite(statistics.half_time([math.inf if time is None else time for time in times]))

@@ -23,7 +23,7 @@ from adversarium.study.outlook import Outlook, jobs_of
 from adversarium.study.perform import Performer
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
-from adversarium.study.report import write_report
+from adversarium.study.report import Spent, write_report
 from adversarium.study.run import IMAGES, POINTS, trial_key
 from adversarium.study.search import Search
 from adversarium.study.wording import plural
@@ -216,6 +216,7 @@ class Study:
             better=metric.better,
             level=self.plan.level,
             floor=next((each.floor for each in records if each.floor is not None), None),
+            plan=self.plan,
         )
 
     def report(self, source: Source | None = None, *, tell: Callable[[str], None] = lambda message: None) -> Path:
@@ -235,7 +236,20 @@ class Study:
             real = None
             tell(f"the report is without real samples: {error}")
         chosen = {method.name: self.trials(method.name) for method in self.plan.methods if method.search}
-        return write_report(self.folder, self.plan, self.records(), compared, chosen=chosen, real=real)
+        return write_report(
+            self.folder, self.plan, self.records(), compared, chosen=chosen, real=real, spent=self.spent()
+        )
+
+    def spent(self) -> Spent:
+        """Return what the runs took that are done, with their measurements: of each its last attempt."""
+        done = [
+            each
+            for each in self.jobs.standings(results=False)
+            if each.state == "done" and each.job.payload["kind"] == "run"
+        ]
+        return Spent(
+            seconds=sum(each.seconds / each.together for each in done), workers=len({each.worker for each in done})
+        )
 
 
 def real_samples(plan: Plan, source: Source) -> npt.NDArray[Any] | None:

@@ -25,10 +25,10 @@ EXTRA = "study"
 def run_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return one row per run: how it ended, what it cost, and the options that differ between methods.
 
-    Columns: ``method``, ``seed``, ``value`` (``None``: failed), ``failed``, ``why``, ``seconds``, ``kimg``,
-    ``gradients``, ``steps``, ``collapsed``, ``suspicions`` (their kinds), ``together``, ``attempts``, ``folder``, then
-    ``other_...`` for further protocols and ``option_...`` for options. An option of values of different types is text
-    (JSON).
+    Columns: ``method``, ``seed``, ``value`` (``None``: failed), ``untrained``, ``failed``, ``why``, ``seconds``,
+    ``kimg``, ``gradients``, ``steps``, ``collapsed``, ``suspicions`` (their kinds), ``together``, ``attempts``,
+    ``folder``, then ``other_...`` for further protocols and ``option_...`` for options. An option of values of
+    different types is text (JSON).
     """
     others = sorted({name for record in records for name in record.others})
     options = list(settings_of(records).differing)
@@ -38,6 +38,7 @@ def run_rows(records: Sequence[Record]) -> list[dict[str, Any]]:
             "method": record.method,
             "seed": record.seed,
             "value": record.value,
+            "untrained": record.untrained,
             "failed": record.failed,
             "why": record.why,
             "seconds": record.seconds,
@@ -112,7 +113,7 @@ def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
 _TYPES = {
     **dict.fromkeys(("method", "why", "suspicions", "folder"), "string"),
     **dict.fromkeys(("seed", "gradients", "steps", "together", "attempts"), "int64"),
-    **dict.fromkeys(("value", "seconds", "kimg"), "float64"),
+    **dict.fromkeys(("value", "untrained", "seconds", "kimg"), "float64"),
     **dict.fromkeys(("failed", "collapsed"), "bool"),
 }
 

@@ -1,10 +1,7 @@
 """A study's figures as files, for an article or a talk: PNG, and SVG where they are drawn of lines."""
 
 import io
-import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from adversarium.files import atomic_write
+from adversarium.study._chart import Scale, beyond
+from adversarium.study._drawing import INK, REAL, SMALL, SOFT, any_letters, broken, canvas, fitted
 from adversarium.study._looks import Look
-from adversarium.study._numbers import AXES, by_method, course, typical_seed, values_of
+from adversarium.study._mean_ranks import critical_difference
+from adversarium.study._numbers import AXES, by_method, course, typical_seed
+from adversarium.study._ranking import scale_of
 from adversarium.study._samples import is_images, picture, window_of
 from adversarium.study.compare import Comparison
 from adversarium.study.record import Record
 
-_INK, _SOFT = "#1d2733", "#5b6875"
 _MARKERS = {"circle": "o", "diamond": "D", "triangle": "^"}
 _STYLES: dict[str, Any] = {"": "-", "6 3": (0, (5, 2)), "1.5 2.5": (0, (1, 1.5))}
-_LONGEST = 26  # characters of a name in a figure
 
 
 def write_figures(
@@ -97,13 +96,12 @@ def ranking(comparison: Comparison, looks: Mapping[str, Look]) -> Any:
     """
     joined = [group for group in comparison.groups if len(group) > 1]
     count = len(comparison.standings)
-    figure, axes = _figure(7.2, 1.0 + 0.42 * count)
-    values = values_of(comparison) or [0.0, 1.0]
-    if min(values) > 0 and max(values) > 20 * min(values):
+    lines = 1 + max(len(broken(each.method)) for each in comparison.standings)
+    figure, axes = canvas(7.2, 1.0 + max(0.42, 0.16 * lines) * count)
+    scale = scale_of(comparison)
+    if scale.log:
         axes.set_xscale("log")
-    axes.update_datalim([(min(values), 0), (max(values), count - 1)])
-    axes.autoscale_view()
-    low, high = axes.get_xlim()
+    low, high = scale.low, scale.high
     worst = low if comparison.better == "higher" else high
     failed = any(each.failed for each in comparison.standings)
     for row, each in enumerate(comparison.standings):
@@ -118,19 +116,23 @@ def ranking(comparison: Comparison, looks: Mapping[str, Look]) -> Any:
                 marker = _MARKERS[look.mark]
                 axes.plot([value], [height], marker, color=look.colour, markersize=5, alpha=0.75, markeredgewidth=0)
         middle = worst if each.median is None else each.median
-        axes.plot([middle, middle], [row - 0.28, row + 0.28], color=_INK, linewidth=2)
-    if comparison.floor is not None:
-        axes.axvline(comparison.floor, color="#21704a", linewidth=1, linestyle="--", label="real samples")
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
+        axes.plot([middle, middle], [row - 0.28, row + 0.28], color=INK, linewidth=2)
+    if away := beyond(comparison.floor, scale, "←→"):
+        side, x = ("left", 0.0) if away.startswith("←") else ("right", 1.0)
+        axes.text(x, 1.01, away, ha=side, va="bottom", color=REAL, fontsize=SMALL, transform=axes.transAxes)
+    elif comparison.floor is not None:
+        axes.axvline(comparison.floor, color=REAL, linewidth=1, linestyle="--", label="real samples")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), fontsize=SMALL, frameon=False)
     order = [each.method for each in comparison.standings]
     for column, group in enumerate(joined):
         rows = sorted(order.index(name) for name in group)
         x = 1.02 + 0.018 * column
         across = axes.get_yaxis_transform()
-        axes.plot([x, x], [rows[0] - 0.3, rows[-1] + 0.3], color=_SOFT, linewidth=1, transform=across, clip_on=False)
-        axes.plot([x] * len(rows), rows, "s", color=_SOFT, markersize=4, transform=across, clip_on=False)
+        axes.plot([x, x], [rows[0] - 0.3, rows[-1] + 0.3], color=SOFT, linewidth=1, transform=across, clip_on=False)
+        axes.plot([x] * len(rows), rows, "s", color=SOFT, markersize=4, transform=across, clip_on=False)
     axes.set_xlim(low, high)
-    axes.set_yticks(range(count), [_short(each.method) for each in comparison.standings])
+    names = [f"{fitted(each.method)}\nmean rank {each.rank:.2f}" for each in comparison.standings]
+    axes.set_yticks(range(count), names, fontsize=SMALL)
     axes.set_ylim(count - 0.5, -0.5)
     axes.set_xlabel(f"{comparison.protocol}{'; crosses at the edge: failed' * failed}")
     axes.grid(axis="x", alpha=0.25)
@@ -139,84 +141,31 @@ def ranking(comparison: Comparison, looks: Mapping[str, Look]) -> Any:
 
 def quality(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Mapping[str, Look], axis: str) -> Any:
     """Return a matplotlib ``Figure`` of the median quality of each method over ``axis``, with quartiles if few."""
-    figure, axes = _figure(6.4, 4.2)
-    shown = []
+    figure, axes = canvas(7.2, max(4.2, 0.16 * sum(len(broken(name)) for name in runs)))
+    shown: list[float] = []
     for name, each in runs.items():
         moments, look = course(each, comparison.better), looks[name]
         x = [moment.along[axis] for moment in moments]
         quartiles = np.array([moment.quartiles for moment in moments], dtype=float).reshape(-1, 3)
         style = _STYLES[look.dashes]
-        axes.plot(x, quartiles[:, 1], color=look.colour, linewidth=1.6, linestyle=style, label=_short(name))
+        axes.plot(x, quartiles[:, 1], color=look.colour, linewidth=1.6, linestyle=style, label=fitted(name))
         if len(runs) <= 4:
             axes.fill_between(x, quartiles[:, 0], quartiles[:, 2], color=look.colour, alpha=0.18, linewidth=0)
-        shown.append(quartiles[np.isfinite(quartiles)])
-    if comparison.floor is not None:
-        axes.axhline(comparison.floor, color="#21704a", linewidth=1, linestyle="--", label="real samples")
-        shown.append(np.array([comparison.floor]))
-    values = np.concatenate(shown)
-    if len(values) and values.min() > 0 and values.max() > 20 * values.min():
+        shown += map(float, quartiles[np.isfinite(quartiles)])
+    scale = Scale.beside(shown, comparison.floor)
+    if scale.log:
         axes.set_yscale("log")
+    axes.set_ylim(scale.low, scale.high)
+    if away := beyond(comparison.floor, scale):
+        side, y = ("bottom", 0.01) if away.startswith("↓") else ("top", 0.99)
+        axes.text(0.01, y, away, ha="left", va=side, color=REAL, fontsize=SMALL, transform=axes.transAxes)
+    elif comparison.floor is not None:
+        axes.axhline(comparison.floor, color=REAL, linewidth=1, linestyle="--", label="real samples")
     axes.set_xlabel(AXES[axis])
     axes.set_ylabel(comparison.protocol)
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7.5, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
-
-
-def critical_difference(comparison: Comparison, looks: Mapping[str, Look], *, ink: str = _INK) -> Any:
-    """Return a matplotlib ``Figure`` of mean ranks on a line; bars join those nearer than the critical difference.
-
-    The diagram of Demšar (2006): the best at the left.
-    """
-    ordered = sorted(comparison.standings, key=lambda each: each.rank)
-    count, gap = len(ordered), comparison.critical_difference
-    half = (count + 1) // 2
-    bars = _cliques([each.rank for each in ordered], gap)
-    top = 0.28 * len(bars) + 0.45
-    # the names' room at either side, in points; what is left is the axis's
-    left, right = (
-        4.9 * max((len(_short(each.method)) for each in part), default=0) + 45
-        for part in (ordered[:half], ordered[half:])
-    )
-    width = max(330.0, left + right + 130)
-    unit = (width - left - right) / (count - 1)  # points between two ranks
-    figure, axes = _figure(width / 72, (1.75 + top + 0.5 * half) * 0.38)
-    axes.set_position((0, 0, 1, 1))
-    figure.set_layout_engine("none")
-    figure.patch.set_visible(ink == _INK)
-    axes.set_axis_off()
-    axes.hlines(0, 1, count, color=ink, linewidth=1.2)
-    for tick in range(1, count + 1):
-        axes.vlines(tick, 0, 0.15, color=ink, linewidth=1)
-        axes.text(tick, 0.22, str(tick), ha="center", va="bottom", fontsize=8, color=ink)
-    for row, (first, last) in enumerate(bars):
-        ends = (ordered[first].rank - 4 / unit, ordered[last].rank + 4 / unit)
-        axes.hlines(-0.28 * (row + 1), *ends, color=ink, linewidth=3)
-    for place, each in enumerate(ordered):
-        at_left = place < half
-        height, colour = -top - 0.5 * (place if at_left else count - 1 - place), looks[each.method].colour
-        edge = 1 - 12 / unit if at_left else count + 12 / unit
-        axes.plot([each.rank, each.rank, edge], [0, height, height], color=colour, linewidth=1.3)
-        axes.plot([each.rank], [0], "o", color=colour, markersize=4)
-        name, rank = _short(each.method), f"{each.rank:.2f}"
-        told, side, shift = (f"{name}  {rank}", "right", -4) if at_left else (f"{rank}  {name}", "left", 4)
-        axes.text(edge + shift / unit, height, told, ha=side, va="center", fontsize=8, color=ink)
-    told = f"critical difference {gap:.2f}" if math.isfinite(gap) else "no difference of ranks would do"
-    axes.hlines(1.0, 1, min(1 + gap, count), color=ink, linewidth=1.5)
-    axes.text(1, 1.1, told, ha="left", va="bottom", fontsize=8, color=ink)
-    axes.set_ylim(-top - 0.5 * half, 1.75)
-    axes.set_xlim(1 - left / unit, count + right / unit)
-    return figure
-
-
-def _cliques(ranks: Sequence[float], gap: float) -> list[tuple[int, int]]:
-    """Return the first and last place of each stretch of ranks nearer than ``gap``, as large as it can be."""
-    found: list[tuple[int, int]] = []
-    for first, rank in enumerate(ranks):
-        last = max(at for at in range(first, len(ranks)) if at == first or ranks[at] - rank < gap)
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return found
 
 
 def sheet(chosen: Mapping[str, Record | None], real: npt.NDArray[Any] | None) -> Any:
@@ -243,7 +192,7 @@ def scatters(
     """Return a matplotlib ``Figure`` with a small scatter of each method, real samples behind in grey."""
     columns = min(4, len(chosen))
     rows = -(-len(chosen) // columns)
-    figure, grid = _figure(2.0 * columns, 2.2 * rows, rows=rows, columns=columns)
+    figure, grid = canvas(2.0 * columns, 2.2 * rows, rows=rows, columns=columns)
     window = window_of(runs, real)
     panels = np.atleast_1d(grid).ravel()
     for axes in panels[len(chosen) :]:
@@ -265,30 +214,5 @@ def scatters(
         axes.set_xticks([])
         axes.set_yticks([])
         failed = run is None or run.failed
-        axes.set_title(f"{_short(name)}{' (failed)' * failed}", fontsize=8, color=_INK)
+        axes.set_title(f"{fitted(name)}{' (failed)' * failed}", fontsize=SMALL, color=INK)
     return figure
-
-
-@contextmanager
-def any_letters() -> Iterator[None]:
-    """Let names have letters that matplotlib's font lacks: a PNG shows boxes, an SVG or a page the reader's font."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def _short(name: str) -> str:
-    """Return a name that fits; matplotlib would take dollar signs for mathematics."""
-    kept = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
-    return kept.replace("$", r"\$")
-
-
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Any, Any]:
-    # a Figure of its own, without pyplot: no global state, no display
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(rows, columns)
-    for each in np.atleast_1d(axes).ravel():
-        each.spines[["top", "right"]].set_visible(False)
-    return figure, axes

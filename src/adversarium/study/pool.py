@@ -69,13 +69,16 @@ def run_pool(
     count = _Failures(jobs, failed)
     pool = _Pool(command, threads, logs, go_on, tell)
 
-    def look() -> int:
-        states = jobs.standings(results=False)
+    starts = _Starts()
+
+    def look(wanted: int) -> int:
+        states, own = jobs.standings(results=False), pool.alive()
         progress = progress_of(
             states,
-            workers=_working(states, pool.alive()),
+            workers=_working(states, own),
             failed=count.among(states),
             elapsed_seconds=time.monotonic() - began,
+            starting=0 if starts.over(states, own) else wanted,
         )
         on_progress(progress)
         return progress.done
@@ -83,7 +86,8 @@ def run_pool(
     with _signals(stop, pool):
         try:
             while (left := jobs.left()) and not stop():
-                pool.keep(min(workers, left), done=look())
+                wanted = min(workers, left)
+                pool.keep(wanted, done=look(wanted))
                 stop.wait(poll_seconds)
             if stop():
                 tell(
@@ -95,7 +99,7 @@ def run_pool(
         finally:
             pool.kill()
         if not stop():
-            look()
+            look(0)
     if stop.signal is None:
         return 0
     tell(f"stopped; go on with: {go_on}")
@@ -226,6 +230,22 @@ class _Failures:
         if new:
             self._known |= {key: self._failed(result) for key, result in self._jobs.results(new).items()}
         return sum(self._known.values())
+
+
+class _Starts:
+    """Whether one of the processes here has claimed a job since they were started."""
+
+    def __init__(self) -> None:
+        self._over = False
+        self._done: int | None = None
+
+    def over(self, states: Sequence[JobState], own: Sequence[int]) -> bool:
+        """Return whether one has: it holds a job, or one was done between two looks."""
+        done = sum(state.state == "done" for state in states)
+        self._done = done if self._done is None else self._done
+        holds = any(state.state == "running" and process_of(state.worker) in own for state in states)
+        self._over = self._over or holds or done > self._done
+        return self._over
 
 
 def _working(states: Sequence[JobState], own: Sequence[int]) -> int:

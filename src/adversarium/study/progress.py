@@ -21,6 +21,7 @@ class Progress:
         done: how many jobs are done.
         running: how far those are that somebody works on, from 0 to 1, by key.
         waiting: how many have not begun.
+        starting: how many processes were started here of which none has claimed a job yet; 0 once one has.
         failed: how many of those that are done say why they failed.
         share: of the work, by the jobs' costs, that is done, from 0 to 1.
         elapsed_seconds: since whoever tells this began.
@@ -34,6 +35,7 @@ class Progress:
     share: float
     elapsed_seconds: float
     eta_seconds: float | None
+    starting: int = 0
 
     @property
     def jobs(self) -> int:
@@ -41,7 +43,9 @@ class Progress:
         return self.done + len(self.running) + self.waiting
 
 
-def progress_of(states: Sequence[JobState], *, workers: int, failed: int, elapsed_seconds: float) -> Progress:
+def progress_of(
+    states: Sequence[JobState], *, workers: int, failed: int, elapsed_seconds: float, starting: int = 0
+) -> Progress:
     """Return how a study stands.
 
     Args:
@@ -49,6 +53,7 @@ def progress_of(states: Sequence[JobState], *, workers: int, failed: int, elapse
         workers: how many processes work on it.
         failed: how many of its jobs failed.
         elapsed_seconds: since its beginning.
+        starting: how many processes were started of which none has claimed a job yet.
     """
     cost = sum(state.job.cost for state in states)
     return Progress(
@@ -59,6 +64,7 @@ def progress_of(states: Sequence[JobState], *, workers: int, failed: int, elapse
         share=sum(state.job.cost * state.progress for state in states) / cost if cost else 1.0,
         elapsed_seconds=elapsed_seconds,
         eta_seconds=seconds_left(states, workers),
+        starting=starting,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from adversarium.config import from_mapping
-from adversarium.data import DATASETS, ArraySource, Source, splits
+from adversarium.data import DATASETS, ArraySource, Source, open_data, splits
 from adversarium.errors import InputError, nearest, require
 from adversarium.metrics.protocols import Protocol
 from adversarium.metrics.references import References
@@ -18,6 +18,9 @@ from adversarium.train.evaluation import default_protocols
 
 ARTICLES = ("gan", "lsgan", "wgan", "wgan-gp", "rsgan", "rasgan")
 """What a study compares that names nothing: the losses that every introduction has."""
+
+SEEDS = 10
+"""So many seeds has a study that names none: the fewest with which two of six methods can be told apart."""
 
 TESTED = 2500
 """So many samples are kept to test with, of data without a test split, and at most a quarter of them."""
@@ -40,12 +43,14 @@ def plan_of(
         InputError: anything in it that is unknown, missing, of another type or does not fit.
     """
     values = _checked(values)
-    methods, options = _typed(_methods(values), values["options"])
     data = values["data"]
+    if data not in DATASETS and not Path(data).expanduser().exists():
+        open_data(data)  # refuses it by the name that was typed, and says which is near
+    methods, options = _typed(_methods(values), values["options"])
     plan = Plan(
         data=data if data in DATASETS else str(Path(data).expanduser().resolve()),
         methods=methods,
-        seeds=_seeds(values.get("seeds", 5)),
+        seeds=_seeds(values.get("seeds", SEEDS)),
         budget=Budget.parse(values.get("budget", "100kimg")),
         protocol="",
         options=options,

@@ -143,7 +143,7 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what :func:`optimizer_tensors` returned."""
+    """Put back a copy of what :func:`optimizer_tensors` returned."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
@@ -152,5 +152,7 @@ def restore_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
         if value.shape == parameter.shape and value.ndim > 0:
             # fused kernels walk parameter and state side by side: the memory layouts must agree
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+        else:  # a count of steps goes on in place, and what was saved is another's to restore, too
+            value = value.clone()
         state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
