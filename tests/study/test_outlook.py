@@ -4,6 +4,7 @@ import dataclasses
 import random
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from small_studies import Doing, images, method, plan, vectors
 
 from adversarium.data import open_data
 from adversarium.errors import InputError
+from adversarium.metrics.measuring import Measuring
 from adversarium.study import outlook as looking
 from adversarium.study.jobs import Job
 from adversarium.study.outlook import MOST_TOGETHER, Prospect, jobs_of, outlook
@@ -230,6 +232,21 @@ def test_a_method_that_diverges_at_once_can_be_compared() -> None:
         (found,) = looked(plan(method("wgan-gp", **wild, **options))).prospects
         assert found.steps == 8
         assert 0 < found.seconds < 60
+
+
+def test_of_a_trial_only_the_protocol_is_expected_to_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run also the untrained generator, and the further protocols."""
+
+    def cost(measuring: Measuring, draw: object) -> SimpleNamespace:
+        return SimpleNamespace(draw=1e4 if measuring.protocols[0].value == "energy" else 100.0)
+
+    monkeypatch.setattr(looking, "estimate_cost", cost)
+    searched = plan(method("gan", {"beta1": "0|0.5"}), trials=1, trial_seeds=3, others=("energy100_raw_test",))
+    (found,) = looked(searched).prospects
+    assert found.trial_seconds == pytest.approx(
+        3 * 2 * 100, abs=60
+    )  # the rest is training
+    assert found.seconds == pytest.approx((1 + 2) * 100 + 1e4, abs=60)
 
 
 @pytest.mark.slow

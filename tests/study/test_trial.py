@@ -1,6 +1,5 @@
 """A trial's settings are judged by all of its seeds, whether those are trained together or not."""
 
-import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +17,10 @@ from adversarium.study.trial import Judged, judge
 from adversarium.train.folder import RunFolder
 
 MEASUREMENTS, SEEDS = 3, 3
-PLAN = plan(method("gan", {"learning_rate": "1e-5..1e-2 log"}), trials=1, measurements=MEASUREMENTS)
+PLAN, WGAN_GP = (
+    plan(method(name, {"learning_rate": "1e-5..1e-2 log"}), trials=1, measurements=MEASUREMENTS)
+    for name in ("gan", "wgan-gp")
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +51,17 @@ def judged(
     together: int = 1,
     is_hopeless: Callable[[float, int], bool] = lambda cost, count: False,
     report: Callable[[float], None] = lambda share: None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Any:
-    return judge(runs, material, measurements=MEASUREMENTS, together=together, report=report, is_hopeless=is_hopeless)
+    return judge(
+        runs,
+        material,
+        measurements=MEASUREMENTS,
+        together=together,
+        report=report,
+        is_hopeless=is_hopeless,
+        stopping=stopping,
+    )
 
 
 def courses(material: Material, runs: list[TrainConfig]) -> list[list[float]]:
@@ -68,8 +79,8 @@ def test_settings_cost_what_their_runs_cost_in_the_mean(tmp_path: Path, material
     assert found == Judged(cost=found.cost)
 
 
-@pytest.mark.parametrize("together", [1, SEEDS])
-def test_a_trial_is_asked_about_after_each_measurement_of_any_run(
+@pytest.mark.parametrize("together", [1, 2, SEEDS])
+def test_a_trial_is_asked_about_after_each_measurement_of_the_runs_that_come_first(
     tmp_path: Path, material: Material, together: int
 ) -> None:
     asked: list[tuple[float, int]] = []
@@ -78,11 +89,11 @@ def test_a_trial_is_asked_about_after_each_measurement_of_any_run(
     judged(material, runs, together, lambda cost, count: asked.append((cost, count)) or False, told.append)
     assert told == sorted(told)
     assert told[-1] == 1
-    assert [count for _, count in asked] == list(range(1, SEEDS * MEASUREMENTS))  # not after the last
-    known: list[list[float]] = [[] for _ in range(SEEDS)]
+    assert [count for _, count in asked] == list(range(1, together * MEASUREMENTS))  # not after their last
+    known: list[list[float]] = [[] for _ in range(together)]
     whole = courses(material, runs)
     for cost, count in asked:
-        number, measurement = divmod(count - 1, MEASUREMENTS) if together == 1 else divmod(count - 1, SEEDS)[::-1]
+        measurement, number = divmod(count - 1, together)
         known[number].append(whole[number][measurement])
         assert cost == pytest.approx(statistics.fmean(each[-1] for each in known if each))
 
@@ -90,22 +101,32 @@ def test_a_trial_is_asked_about_after_each_measurement_of_any_run(
 @pytest.mark.parametrize("together", [1, SEEDS])
 def test_hopeless_settings_are_given_up_at_once(tmp_path: Path, material: Material, together: int) -> None:
     runs = configs(material, tmp_path)
-    found = judged(material, runs, together, lambda cost, count: count == MEASUREMENTS + 1)
+    found = judged(material, runs, together, lambda cost, count: count == 2)
     assert found == Judged(pruned=True)
-    begun = [Path(str(each.out)).exists() for each in runs]
-    assert begun == ([True, True, False] if together == 1 else [True] * SEEDS)
+    assert [Path(str(each.out)).exists() for each in runs] == [together > number for number in range(SEEDS)]
+    assert len(courses(material, runs[:1])[0]) <= 2
 
 
 @pytest.mark.parametrize("together", [1, SEEDS])
 def test_settings_of_which_a_run_fails_have_failed(tmp_path: Path, material: Material, together: int) -> None:
-    wild = plan(method("wgan-gp", {"learning_rate": "1e-5..1e-2 log"}), trials=1, measurements=MEASUREMENTS)
-    runs = configs(material, tmp_path, rate=1e6, of=wild)
+    runs = configs(material, tmp_path, rate=1e6, of=WGAN_GP)
     found = judged(material, runs, together)
     assert (found.cost, found.pruned) == (None, False)
     assert found.why.startswith("stopped at step")
     assert Path(str(runs[-1].out)).exists() == (together > 1)  # the others would change nothing
-    calm = [*configs(material, tmp_path / "calm", count=1), replace(runs[0], out=str(tmp_path / "wild"))]
-    assert judged(material, calm).cost is None
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_the_other_runs_stop_where_one_fails(tmp_path: Path, material: Material, together: int) -> None:
+    calm = configs(material, tmp_path, count=2, of=WGAN_GP)
+    rates = {"critic_learning_rate": 1e18, "generator_learning_rate": 1e18}
+    runs = [calm[0], replace(calm[1], **rates)]
+    found = judged(material, runs, together, lambda cost, count: together == 2)
+    assert (found.cost, found.pruned) == (None, False)
+    assert "stopped" in found.why
+    # one after the other the sound one was whole before; in a stack it goes no further than to its first measurement
+    (course,) = courses(material, runs[:1])
+    assert len(course) == (MEASUREMENTS if together == 1 else 1)
 
 
 @pytest.mark.parametrize("together", [1, SEEDS])
@@ -113,25 +134,39 @@ def test_a_trial_goes_on_where_its_worker_died(tmp_path: Path, material: Materia
     class Died(Exception):
         pass
 
-    def die(cost: float, count: int) -> bool:
-        if count == MEASUREMENTS + 1:
+    def die(share: float) -> None:
+        if share > 0.5:  # of those one after the other the second is half done
             raise Died
-        return False
 
     runs = configs(material, tmp_path / "broken")
     with pytest.raises(Died):
-        judged(material, runs, together, die)
+        judged(material, runs, together, report=die)
     asked: list[tuple[float, int]] = []
-    found = judged(material, runs, together, lambda cost, count: asked.append((cost, count)) or False)
+    told: list[float] = []
+    found = judged(material, runs, together, lambda cost, count: asked.append((cost, count)) or False, told.append)
     whole: list[tuple[float, int]] = []
     expected = judged(
         material, configs(material, tmp_path / "whole"), together,
         lambda cost, count: whole.append((cost, count)) or False,
     )  # fmt: skip
     assert found.cost == pytest.approx(expected.cost, rel=1e-4)
-    if together == 1:  # what the dead one measured counts, though nobody measures it again
-        assert min(count for _, count in asked) > MEASUREMENTS
-        by_count = {count: cost for cost, count in whole}
-        for cost, count in asked:
-            assert cost == pytest.approx(by_count[count], rel=1e-4)
-    assert math.isfinite(found.cost)
+    by_count = {count: cost for cost, count in whole}
+    assert {count: cost for cost, count in asked} == pytest.approx(
+        {count: by_count[count] for _, count in asked}, rel=1e-4
+    )
+    if together == 1:
+        assert asked == []  # the first run was whole
+        assert min(told) >= 1 / SEEDS
+    else:
+        assert asked
+
+
+def test_a_trial_stops_between_its_runs(tmp_path: Path, material: Material) -> None:
+    """A signal that comes when a run is about to end is not seen by the run."""
+    told: list[float] = []
+    runs = configs(material, tmp_path / "stopped")
+    assert judged(material, runs, report=told.append, stopping=lambda: bool(told) and told[-1] >= 1 / SEEDS) is None
+    assert max(told) == pytest.approx(1 / SEEDS)
+    assert judged(material, runs).cost == pytest.approx(
+        judged(material, configs(material, tmp_path / "whole")).cost, rel=1e-4
+    )

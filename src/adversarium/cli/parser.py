@@ -45,8 +45,8 @@ class Parser(argparse.ArgumentParser):
                 continue
             if value is None:
                 return f"{name} wants a value, and nothing follows it"
-            if value in self._option_string_actions:
-                return f"{name} wants a value, and the option {value} follows it"
+            if (option := value.split("=")[0]) in self._option_string_actions:
+                return f"{name} wants a value, and the option {option} follows it"
             if value.startswith("-") and " " not in value:  # with one it would be a value
                 return f"{name} wants a value, and {value!r} follows it; if that is the value: {name}={value}"
         return f"{names[0]} wants a value"

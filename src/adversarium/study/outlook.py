@@ -223,13 +223,14 @@ def _prospect(plan: Plan, method: Method, material: Material, workers: int, devi
     alone = _why_alone(plan, training)
     together = 1 if alone else _together(plan, workers)
     draw = drawing(training.average.module, training.codec, training.feed)
-    measuring = (1 + plan.measurements) * estimate_cost(material.measuring, draw).draw
-    others = 0.0 if material.others is None else estimate_cost(material.others, draw).draw
-    each = _RUN_SECONDS + measuring + others
+    measuring = estimate_cost(material.measuring, draw).draw
+    each = _RUN_SECONDS + plan.measurements * measuring
     if config.diagnose_every_steps:
         began = time.perf_counter()
         Watch(training).probe()
         each += taken // config.diagnose_every_steps * (time.perf_counter() - began)
+    # of a run, and of no trial: the untrained generator, and the further protocols
+    more = measuring + (0.0 if material.others is None else estimate_cost(material.others, draw).draw)
     whole = plan.budget.amount if steps is None else steps * seconds
 
     def stacked(count: int) -> float:
@@ -243,7 +244,7 @@ def _prospect(plan: Plan, method: Method, material: Material, workers: int, devi
     return Prospect(
         method=method.name,
         steps=steps,
-        seconds=stacked(together) + together * each,
+        seconds=stacked(together) + together * (each + more),
         trial_seconds=plan.trial_seeds * (stacked(tried) / tried + each),
         together=together,
         alone=alone,

@@ -128,6 +128,7 @@ class Performer:
         method, search = self._methods[payload["method"]], self._search(payload["method"])
         out = self._folder / "trials" / folder_name(method.name) / f"trial{payload['number']}"
         if (told := search.told(key)) is not None:
+            _remove(out)
             return told
         trial, options = search.trial(key)
         try:
@@ -151,15 +152,15 @@ class Performer:
                 configs,
                 material,
                 measurements=self._plan.measurements,
-                together=payload["together"],
+                together=1 if claim.deaths >= 2 else payload["together"],  # alone, as runs are then
+                stopping=lambda: report.stopping,
                 report=lambda share: report(key, share),
                 is_hopeless=lambda cost, count: search.is_hopeless(trial, cost, count),
             )
         if judged is None:
             return None
         search.tell(trial, judged.cost, pruned=judged.pruned, why=judged.why)
-        if out.exists():  # of its runs only the number counts; nobody else trains them, whose folders were locked here
-            shutil.rmtree(out)
+        _remove(out)  # nobody else trains its runs, whose folders were locked here
         return {"options": dict(options), **dataclasses.asdict(judged)}
 
     def _search(self, name: str) -> Search:
@@ -183,6 +184,11 @@ class Performer:
             search.tell(trial, None, why=why)
             return {"options": dict(options), "cost": None, "pruned": False, "why": why}
         return _without_run(method, claim, why).as_dict()
+
+
+def _remove(trial: Path) -> None:
+    """Remove the runs of a trial, of which only the number counts; what cannot be removed harms nobody."""
+    shutil.rmtree(trial, ignore_errors=True)
 
 
 def _without_settings(method: Method, claim: Claim, trials: Sequence[Mapping[str, Any]]) -> Record:

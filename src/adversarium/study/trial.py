@@ -38,8 +38,9 @@ def judge(
     together: int,
     report: Callable[[float], None],
     is_hopeless: Callable[[float, int], bool],
+    stopping: Callable[[], bool] = lambda: False,
 ) -> Judged | None:
-    """Train the runs of a trial, until one fails or they are hopeless; return ``None`` where a signal came.
+    """Train the runs of a trial, until one fails or they are hopeless; return ``None`` where it is to be stopped.
 
     Args:
         configs: the runs: of one choice of settings, each of another seed.
@@ -47,21 +48,31 @@ def judge(
         measurements: how often each is measured.
         together: how many are trained stacked.
         report: told how far the trial is, from 0 to 1.
-        is_hopeless: asked after each measurement but the last, given what the runs that have begun cost by now, in the
-            mean, and how many measurements there were. Every trial has the same seeds in the same order, so that those
-            of equal numbers can be compared.
+        is_hopeless: asked after each measurement of the runs that are trained first, given what those cost by now, in
+            the mean, and how many measurements there were. Every trial has the same seeds in the same order, so that
+            those of equal numbers can be compared; a pruner would take the first measurement of a later run, which
+            has hardly begun, for a step back of the whole.
+        stopping: whether this process was asked to stop.
     """
     course = _Course(configs, material, measurements)
+    first = range(len(configs))[:together]
 
     def watch(number: int, line: Mapping[str, float]) -> None:
         measured = course.note(number, line)
         report(course.share)
-        if measured and course.share < 1 and is_hopeless(course.cost, course.count):
-            raise _HopelessError
+        if not measured:
+            return
+        for other in range(number // together * together, len(configs))[:together]:
+            if why := RunFolder(Path(str(configs[other].out))).stopped():
+                raise _DecidedError(Judged(why=f"a run of it stopped: {why}"))
+        if number in first and course.count < len(first) * measurements and is_hopeless(course.cost, course.count):
+            raise _DecidedError(Judged(pruned=True))
 
     costs = []
-    for first in range(0, len(configs), together):
-        numbers = range(len(configs))[first : first + together]
+    for start in range(0, len(configs), together):
+        if stopping():  # a run that a signal finds at its end ends as it would have
+            return None
+        numbers = range(len(configs))[start : start + together]
         try:
             ends = train_together(
                 [configs[number] for number in numbers],
@@ -70,8 +81,8 @@ def judge(
                 observers=[[partial(watch, number)] for number in numbers],
                 pictured=False,
             )
-        except _HopelessError:
-            return Judged(pruned=True)
+        except _DecidedError as error:
+            return error.judged
         refuse_disk_errors(ends)
         if any(isinstance(end, Run) and end.signal is not None for end in ends):
             return None
@@ -84,8 +95,12 @@ def judge(
     return Judged(cost=statistics.fmean(costs))
 
 
-class _HopelessError(Exception):
-    """A trial is to be given up."""
+class _DecidedError(Exception):
+    """What comes of a trial is known before its runs have ended."""
+
+    def __init__(self, judged: Judged) -> None:
+        super().__init__(judged)
+        self.judged = judged
 
 
 class _Course:
@@ -107,7 +122,8 @@ class _Course:
         cost = cost_of(finite(line.get(self._protocol)), self._metric)
         if cost is None:
             return False
-        self._counts[number], self._costs[number] = round(line["progress"] * self._measurements), cost
+        # measured as soon as a whole part of the run is over; a quotient may be a little less than it
+        self._counts[number], self._costs[number] = int(line["progress"] * self._measurements + 1e-9), cost
         return True
 
     @property
