@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from adversarium.study.compare import Comparison, Pair, Standing
+from adversarium.study.comparison import Comparison, Pair, Standing
 from adversarium.study.plan import Budget, Method, Plan
 from adversarium.study.record import Point, Record, Suspicion
 

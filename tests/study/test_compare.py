@@ -10,8 +10,11 @@ import pytest
 from scipy import stats
 
 from adversarium.errors import InputError
+from adversarium.metrics import METRICS
 from adversarium.study import power, statistics
-from adversarium.study.compare import Comparison, compare
+from adversarium.study._compared import _LEARNED_BY
+from adversarium.study.compare import compare
+from adversarium.study.comparison import Comparison
 from adversarium.study.record import Point, Record, Suspicion
 
 
@@ -276,6 +279,68 @@ def test_runs_that_end_no_better_than_untrained_are_counted():
     ]
     (each, _) = compare(records, protocol="w2", better="lower").standings
     assert (each.unlearned, each.failed) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "better", "floor", "untrained", "value", "counted"),
+    [
+        ("modes2500_raw_test", "higher", None, 8.0, 8.0, False),  # noise may have all modes
+        ("modes2500_raw_test", "higher", None, 8.0, 7.0, False),
+        ("vendi500_raw_test", "higher", None, 30.0, 12.0, False),
+        ("memorisation500_raw_test", 0.5, None, 0.5, 0.6, False),
+        ("std_ratio500_raw_test", 1.0, None, 1.1, 1.2, False),
+        ("coverage500_raw_test", "higher", None, 0.5, 0.4, False),
+        ("loss of a judge", "lower", None, 1.0, 2.0, False),
+        ("fd500_raw_test", "lower", None, 1.0, 2.0, True),
+        ("fd500_raw_test", "lower", None, 1.0, 1.0, True),
+        ("fd500_raw_test", "lower", None, 1.0, 0.99, False),
+        ("fd500_raw_test", "lower", None, 0.0, 0.1, False),
+        ("high_quality500_raw_test", "higher", None, 0.0, 0.0, True),
+        ("fd500_raw_test", "lower", 1.0, 1.0, 2.0, False),  # as good as real samples
+        ("fd500_raw_test", "lower", 0.9, 1.0, 2.0, True),
+        ("kid500_raw_test", "lower", -0.1, -0.05, 0.1, False),
+        ("high_quality500_raw_test", "higher", None, 1.0, 0.9, False),
+        ("high_quality500_raw_test", "higher", None, 0.2, 0.1, True),
+        ("high_quality500_raw_test", "higher", 0.99, 0.995, 0.9, False),
+    ],
+)
+def test_only_what_an_untrained_generator_is_bad_at_says_that_nothing_was_learned(
+    protocol, better, floor, untrained, value, counted
+):
+    records = [
+        Record(method=name, seed=seed, value=value, untrained=untrained, floor=floor)
+        for name in "ab"
+        for seed in range(4)
+    ]
+    found = compare(records, protocol=protocol, better=better, floor=floor)
+    assert {each.unlearned for each in found.standings} == {4 * counted}
+
+
+def test_every_metric_that_says_what_was_learned_is_one():
+    assert set(_LEARNED_BY) <= set(METRICS)
+    assert not any(isinstance(METRICS[name].better, float) for name in _LEARNED_BY)
+
+
+@pytest.mark.parametrize("seeds", [2, 6, 7])
+def test_of_fewer_than_eight_seeds_the_range_is_shown(seeds, rng):
+    one, two = rng.standard_normal((2, seeds)).tolist()
+    found = compare(study({"a": one, "b": two}), protocol="w2", better="lower")
+    by_name = {"a": one, "b": two}
+    for each in found.standings:
+        assert each.interval == (min(by_name[each.method]), max(by_name[each.method]))
+    gains = [worse - better for better, worse in zip(*(by_name[name] for name in _places(found)), strict=True)]
+    assert found.pairs[0].interval == pytest.approx((min(gains), max(gains)))
+
+
+def test_of_eight_seeds_or_more_the_bootstraps_interval_is_shown(rng):
+    values = rng.standard_normal(8).tolist()
+    (each, _) = compare(study({"a": values, "b": [9.0 + x for x in values]}), protocol="w2", better="lower").standings
+    assert each.interval == statistics.median_interval(values)
+    assert each.interval != (min(values), max(values))
+
+
+def _places(found: Comparison) -> tuple[str, str]:
+    return found.pairs[0].better, found.pairs[0].worse
 
 
 def turned_round() -> list[Record]:

@@ -22,7 +22,7 @@ from adversarium.study._ranking import ranking
 from adversarium.study._samples import window_of
 from adversarium.study.compare import compare
 from adversarium.study.record import Point, Record
-from adversarium.study.report import Spent, as_page, write_report
+from adversarium.study.report import as_page, write_report
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -296,9 +296,21 @@ def test_without_a_critical_difference_nothing_is_joined_and_the_caption_says_wh
     assert 'class="in' not in _mean_ranks.rows(comparison, looks)
     assert "No bar is drawn" in _mean_ranks.caption(comparison)
     assert "with 3 seeds" in _mean_ranks.caption(comparison)
+    assert "all ranks are equal" not in _mean_ranks.caption(comparison)
     drawn = _mean_ranks.critical_difference(made_up.comparison_of(records), looks).axes[0]
     assert 3.0 in {width for lines in drawn.collections for width in lines.get_linewidths()}
     assert "No bar" not in _mean_ranks.caption(made_up.comparison_of(records))
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 10])
+def test_the_caption_says_where_all_ranks_are_equal(seeds):
+    equal = [Record(method=name, seed=seed, value=1.0) for name in "ab" for seed in range(seeds)]
+    found = compare(equal, protocol="w2", better="lower")
+    assert (found.p_any, found.critical_difference) == (1.0, math.inf)
+    assert "there is no critical difference: all ranks are equal." in _mean_ranks.caption(found)
+    assert "by chance" not in _mean_ranks.caption(found)
+    turned = [dataclasses.replace(run, value=2.0) if run.method == "a" and run.seed == 0 else run for run in equal]
+    assert "by chance more often" in _mean_ranks.caption(compare(turned, protocol="w2", better="lower"))
 
 
 @pytest.mark.parametrize("count", [2, 6, 13])
@@ -343,23 +355,24 @@ def test_the_order_of_the_ranking_explains_itself(rng):
     assert told == sorted(told, key=float)
 
 
-@pytest.mark.parametrize(("seeds", "told"), [(5, "the range of 5 seeds"), (6, "its 95 % interval")])
+@pytest.mark.parametrize(
+    ("seeds", "told"), [(5, "the range of 5 seeds"), (7, "the range of 7 seeds"), (8, "its 95 % interval")]
+)
 def test_a_range_is_not_called_an_interval_of_95_percent(rng, seeds, told):
     records = made_up.records_of(rng, methods=("a", "b"), seeds=seeds, failing=0)
     page = page_of(records, compare(records, protocol="w2", better="lower"))
     assert f"the band {told}" in page
     shown = page[page.index('id="ranking"') : page.index('id="time"')]
-    assert ("95 % interval " in shown.split("</p>", 1)[1]) == (seeds >= 6)  # of every row, read aloud
+    assert ("95 % interval " in shown.split("</p>", 1)[1]) == (seeds >= 8)  # of every row, read aloud
 
 
 def test_what_ranks_alone_would_say_stands_with_their_diagram_only(rng):
     records = made_up.records_of(rng, seeds=10, failing=0)
     found = compare(records, protocol="w2", better="lower")
-    notes = [note for note in found.notes if note.startswith("Mean ranks alone")]
-    found = dataclasses.replace(found, notes=(*found.notes, "Mean ranks alone would tell a from b.", "Few seeds."))
+    found = dataclasses.replace(found, notes=("Few seeds.",), hints=(*found.hints, "By ranks a is above b."))
     page = page_of(records, found)
     sections = dict(re.findall(r'<section id="(\w+)"(.*?)</section>', page, re.S))
-    for note in (*notes, "Mean ranks alone would tell a from b."):
+    for note in found.hints:
         assert html.escape(note) in sections["pairs"]
         assert html.escape(note) not in sections["notes"]
     assert "Few seeds." in sections["notes"]
@@ -381,11 +394,10 @@ def test_a_narrow_page_lists_what_the_matrix_shows(rng):
     assert found
 
 
-def test_the_time_with_measuring_is_told_where_it_is_known(rng):
-    records = made_up.records_of(rng)
-    page = page_of(records, spent=Spent(seconds=7500.0, workers=2))
-    assert "<small>30 runs; 2 h 05 min with measuring, on 2 workers</small>" in page
-    assert "with measuring" not in page_of(records)
+def test_the_time_of_training_stands_alone(rng):
+    page = page_of(made_up.records_of(rng))
+    assert re.search(r"<dt>training in all</dt><dd>[\d.]+ (s|min)</dd>", page)
+    assert "with measuring" not in page
 
 
 @pytest.mark.parametrize("seed", range(10))

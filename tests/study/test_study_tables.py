@@ -85,6 +85,21 @@ def test_cost_has_its_range_over_the_runs_that_did_not_fail():
     assert "Quality to reach: sw2 of" in shown
 
 
+def test_the_time_until_all_runs_of_a_method_died_is_no_cost():
+    records = [
+        dataclasses.replace(each, value=None, seconds=77.0, kimg=0.01) if each.method == "b" else each
+        for each in records_of()
+    ]
+    shown = cost(records)
+    _, of_a, of_b = rows_of(shown)
+    assert of_b[:5] == ["b", "all failed", "", "", ""]
+    assert "77" not in shown
+    assert of_a[1] == "12 s (10 s to 14 s)"
+    assert re.findall(r'class="bar" style="width:([\d.]+)%', shown) == ["100.0"]
+    dead = [dataclasses.replace(each, value=None) for each in records_of()]
+    assert [row[1] for row in rows_of(cost(dead))[1:]] == ["all failed"] * 2
+
+
 def test_seconds_of_a_budget_in_seconds_or_of_stacks_are_not_compared():
     timed = cost(records_of(), budget=Budget(12.0, "seconds"), cheaper=())
     assert "The budget is in seconds, the same for all" in timed

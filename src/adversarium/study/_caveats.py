@@ -5,12 +5,13 @@ from typing import Any
 
 from adversarium.study import power
 from adversarium.study._prices import MATTERS
-from adversarium.study.compare import Comparison
+from adversarium.study.comparison import Comparison
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
-from adversarium.study.wording import duration, interval_name, names, plural
+from adversarium.study.wording import RANGE_BELOW, duration, names, plural
 
 _NOT_SETTINGS = ("seed", "out")  # of a run, not of its method
+_NAMED = 3  # so many names are given one by one
 
 
 def notes(
@@ -26,7 +27,6 @@ def notes(
     """
     found = [
         *_few_seeds(comparison),
-        *_by_ranks(comparison),
         *_same_runs(comparison, runs),
         *_against_the_ranks(comparison),
         *_unequal_shares(comparison),
@@ -46,30 +46,33 @@ def _few_seeds(comparison: Comparison) -> list[str]:
             f"{seeds}: no pair of {len(comparison.standings)} methods can be told apart by the paired test, whatever "
             f"their numbers; {least} seeds could."
         )
-    if "range" in interval_name(comparison.seeds):
+    if 1 < comparison.seeds < RANGE_BELOW:
         covered = 100 * (1 - 2.0 ** (1 - comparison.seeds))
         found.append(
-            f"{seeds}: too few for a 95 % interval. What is shown is the range of the seeds, which holds the true "
-            f"median in about {covered:.3g} % of studies."
+            f"{seeds}: an interval of 95 % takes {RANGE_BELOW}. What is shown is the range of the seeds, which holds "
+            f"the true median in about {covered:.3g} % of studies."
         )
     return found
 
 
-def _by_ranks(comparison: Comparison) -> list[str]:
-    """Say what mean ranks alone would have told apart and the paired test does not."""
+def by_ranks(comparison: Comparison) -> tuple[str, ...]:
+    """Return what mean ranks alone would have told apart and the paired test does not."""
     ranks = {each.method: each.rank for each in comparison.standings}
-    told = [
-        " from ".join(sorted((pair.better, pair.worse), key=lambda name: ranks[name]))
-        for pair in comparison.pairs
-        if pair.adjusted > comparison.level
-        and abs(ranks[pair.worse] - ranks[pair.better]) >= comparison.critical_difference - 1e-9
-    ]
-    if not told or comparison.p_any > comparison.level:
-        return []
-    return [
-        f"Mean ranks alone would tell {names(told)} (critical difference {comparison.critical_difference:.3g}): a "
-        "hint, which is wrong more often than the level says where only some methods are the same."
-    ]
+    apart: dict[str, list[str]] = {}  # by the one of the better rank
+    for pair in comparison.pairs:
+        first, second = sorted((pair.better, pair.worse), key=lambda name: ranks[name])
+        if pair.adjusted > comparison.level and ranks[second] - ranks[first] >= comparison.critical_difference - 1e-9:
+            apart.setdefault(first, []).append(second)
+    if not apart or comparison.p_any > comparison.level:
+        return ()
+    if len(apart) > _NAMED or max(map(len, apart.values())) > _NAMED:
+        told = f"{sum(map(len, apart.values()))} of {plural(len(comparison.pairs), 'pair')} apart"
+    else:
+        told = "; ".join(f"{first} from {names(others)}" for first, others in apart.items())
+    return (
+        f"Mean ranks alone would tell {told} (critical difference {comparison.critical_difference:.3g}): a "
+        "hint, which is wrong more often than the level says where only some methods are the same.",
+    )
 
 
 def _against_the_ranks(comparison: Comparison) -> list[str]:
@@ -115,11 +118,12 @@ def _why(options: Sequence[Mapping[str, Any]]) -> str:
 
 def _unequal_shares(comparison: Comparison) -> list[str]:
     """Say how much more training some methods had, where a budget in seconds makes the time equal."""
-    if comparison.budget is None or comparison.budget.unit != "seconds":
+    alive = [each for each in comparison.standings if each.alive]  # of others the little is not due to speed
+    if not comparison.timed or comparison.budget is None or not alive:
         return []
     for amounts, verb, unit in (
-        ({each.method: each.kimg for each in comparison.standings}, "was shown", "kimg"),
-        ({each.method: each.gradients for each in comparison.standings}, "took", "gradients"),
+        ({each.method: each.kimg for each in alive}, "was shown", "kimg"),
+        ({each.method: each.gradients for each in alive}, "took", "gradients"),
     ):
         least, most = min(amounts, key=lambda name: amounts[name]), max(amounts, key=lambda name: amounts[name])
         if amounts[most] >= MATTERS * amounts[least] > 0:

@@ -8,9 +8,17 @@ from typing import Literal
 import numpy as np
 
 from adversarium.study import statistics
-from adversarium.study.compare import Pair, Standing
+from adversarium.study.comparison import Pair, Standing
 from adversarium.study.record import Point, Record, finite
-from adversarium.study.wording import better_of
+from adversarium.study.wording import RANGE_BELOW, better_of, short
+
+_LEARNED_BY = dict.fromkeys(("fd", "kid", "w2", "sw2", "energy", "mmd"), 0.0) | {
+    "is": None,
+    "precision": 1.0,
+    "high_quality": 1.0,
+}
+"""The metrics that an untrained generator is bad at, and their best value where there is one: distances, and how real
+samples look. It may well have all modes, be as varied as the data, or lie as near to training as to held-out data."""
 
 
 def whole(runs: Sequence[Record]) -> list[Record]:
@@ -59,8 +67,8 @@ def pairs_of(names: Sequence[str], costs: statistics.Array) -> tuple[Pair, ...]:
         Pair(
             better=names[better],
             worse=names[worse],
-            difference=_finite(statistics.quantile(gain, 0.5)),
-            interval=_finite_ends(statistics.median_interval(gain)),
+            difference=finite(statistics.quantile(gain, 0.5)),
+            interval=_finite_ends(interval_of(gain)),
             wins=int((gain > 0).sum()),
             ties=int((gain == 0).sum()),
             runs=len(gain),
@@ -71,8 +79,35 @@ def pairs_of(names: Sequence[str], costs: statistics.Array) -> tuple[Pair, ...]:
     )
 
 
+def interval_of(values: statistics.Array) -> tuple[float, float]:
+    """Return the interval of a median that a study shows: of few runs their range, which covers it more often."""
+    if len(values) < RANGE_BELOW:
+        return float(values.min()), float(values.max())
+    return statistics.median_interval(values)
+
+
+def least_to_learn(protocol: str, better: str | float, floor: float | None) -> float:
+    """Return the cost that an untrained generator's has to exceed, so that a run can be said to have learned nothing.
+
+    Args:
+        protocol: that of the study; +∞ where it is none that an untrained generator is bad at.
+        better: of it.
+        floor: its value of real samples, where it is known.
+    """
+    metric = short(protocol).replace(" ", "_")
+    if metric not in _LEARNED_BY:
+        return math.inf
+    ends = [value for value in (_LEARNED_BY[metric], floor) if value is not None]
+    return max((statistics.cost(value, better) for value in ends), default=-math.inf)
+
+
 def standing(
-    runs: Sequence[Record], costs: statistics.Array, rank: float, better: str | float, quality: float | None
+    runs: Sequence[Record],
+    costs: statistics.Array,
+    rank: float,
+    better: str | float,
+    quality: float | None,
+    least: float = math.inf,
 ) -> Standing:
     """Return where a method stands.
 
@@ -82,6 +117,7 @@ def standing(
         rank: the mean over seeds.
         better: of the protocol.
         quality: a value to reach.
+        least: as :func:`least_to_learn` has it.
     """
     reached = [_reached(run, _goal(quality, better), better) for run in runs]
     values = [None if math.isinf(cost) else run.value for run, cost in zip(runs, costs, strict=True)]
@@ -96,12 +132,12 @@ def standing(
         failed=sum(value is None for value in values),
         collapsed=sum(run.collapsed for run, value in zip(runs, values, strict=True) if value is not None),
         unlearned=sum(
-            bool(math.inf > cost >= statistics.cost(run.untrained, better))
+            bool(math.inf > cost >= statistics.cost(run.untrained, better) > least)
             for run, cost in zip(runs, costs, strict=True)
         ),
         median=statistics.value_of(share(0.5), better, side),
         quartiles=_ends((share(0.25), share(0.75)), better, side),
-        interval=_ends(statistics.median_interval(costs), better, side),
+        interval=_ends(interval_of(costs), better, side),
         others={name: _other(name, runs) for name in sorted({name for run in runs for name in run.others})},
         rank=rank,
         seconds=statistics.quantile([run.seconds for run in ended], 0.5),
@@ -151,13 +187,9 @@ def _ends(costs: tuple[float, float], better: str | float, side: float) -> tuple
     return (high, low) if better == "higher" or side < 0 else (low, high)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _finite_ends(ends: tuple[float, float]) -> tuple[float | None, float | None]:
-    return _finite(ends[0]), _finite(ends[1])
+    return finite(ends[0]), finite(ends[1])
 
 
 def _half(times: Sequence[float | None]) -> float | None:
-    return _finite(statistics.half_time([math.inf if time is None else time for time in times]))
+    return finite(statistics.half_time([math.inf if time is None else time for time in times]))

@@ -7,7 +7,7 @@ from adversarium.study._html import legend, many, named, paragraph, section
 from adversarium.study._looks import Look
 from adversarium.study._numbers import AXES, Moment, course, number
 from adversarium.study._ranking import direction
-from adversarium.study.compare import Comparison
+from adversarium.study.comparison import Comparison
 from adversarium.study.record import Record
 from adversarium.study.wording import short, title
 

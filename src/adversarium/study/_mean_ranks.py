@@ -9,7 +9,7 @@ from adversarium.study._drawing import INK, SMALL, broken, canvas, fitted, width
 from adversarium.study._html import named
 from adversarium.study._looks import Look
 from adversarium.study._ranking import bars_of
-from adversarium.study.compare import Comparison, Standing
+from adversarium.study.comparison import Comparison, Standing
 from adversarium.study.wording import plural, probability
 
 _UNIT = 0.38  # inches of one unit of height
@@ -112,6 +112,8 @@ def caption(comparison: Comparison) -> str:
     if math.isfinite(gap):
         told += f" A bar joins methods whose mean ranks differ by less than the critical difference, {gap:.2f}"
         told += f" (Nemenyi's, level {level})."
+    elif all(pair.ties == pair.runs for pair in comparison.pairs):
+        told += " No bar is drawn, because there is no critical difference: all ranks are equal."
     else:
         seeds = plural(comparison.seeds, "seed")
         told += f" No bar is drawn, because there is no critical difference: with {seeds} even the largest difference"

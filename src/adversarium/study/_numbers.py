@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adversarium.study import statistics
-from adversarium.study.compare import Comparison
+from adversarium.study.comparison import Comparison
 from adversarium.study.record import Record
 
 _NOT_SETTINGS = ("seed", "out")  # of a run, not of its method

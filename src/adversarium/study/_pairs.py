@@ -9,7 +9,7 @@ from adversarium.study._drawing import any_letters
 from adversarium.study._html import fold, named, paragraph, scrolled, section, table
 from adversarium.study._looks import LIGHT, Look
 from adversarium.study._numbers import interval, number
-from adversarium.study.compare import Comparison, Pair
+from adversarium.study.comparison import Comparison, Pair
 from adversarium.study.wording import interval_name, plural, probability
 
 
@@ -34,13 +34,8 @@ def pairs(comparison: Comparison, looks: Mapping[str, Look]) -> str:
         "<h3>Mean ranks</h3>",
         f'<div class="broad">{_diagram(comparison, looks)}</div>',
         _mean_ranks.rows(comparison, looks),
-        *(paragraph(each) for each in [_mean_ranks.caption(comparison), *by_ranks_alone(comparison)]),
+        *(paragraph(each) for each in [_mean_ranks.caption(comparison), *comparison.hints]),
     )
-
-
-def by_ranks_alone(comparison: Comparison) -> list[str]:
-    """Return the comparison's notes on what ranks alone would have said: they stand with the diagram."""
-    return [note for note in comparison.notes if note.startswith("Mean ranks alone")]
 
 
 def _diagram(comparison: Comparison, looks: Mapping[str, Look]) -> str:

@@ -1,10 +1,12 @@
 """What methods cost, in sentences: with the spread over seeds, and one called cheaper only where a test says so."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from adversarium.study import power
 from adversarium.study._compared import whole
-from adversarium.study.compare import Comparison, Pair, Standing
+from adversarium.study.comparison import Comparison, Pair, Standing
 from adversarium.study.record import Record
 from adversarium.study.wording import duration, names, plural, short, spread
 
@@ -23,21 +25,40 @@ def price(comparison: Comparison, best: Standing, runs: Sequence[Record]) -> str
         runs: its own.
     """
     ended = whole(runs)
-    kimg = spread([run.kimg for run in ended], "{:.3g}".format, " kimg")
-    gradients = spread([run.gradients for run in ended], "{:,.0f}".format, " gradients")
-    budget = comparison.budget
-    if budget is not None and budget.unit == "seconds":
-        told = f"In {duration(budget.amount)} of training {best.method} was shown {kimg}, and took {gradients}"
+    kimg, gradients, seconds = (
+        _Amounts([run.kimg for run in ended], "{:.3g}".format, " kimg"),
+        _Amounts([run.gradients for run in ended], "{:,.0f}".format, " gradients"),
+        _Amounts([run.seconds for run in ended], duration),
+    )
+    if comparison.timed and comparison.budget is not None:
+        time, shown = duration(comparison.budget.amount), [kimg, gradients]
+        told = f"In {time} of training {best.method} was shown {kimg.told}, and took {gradients.told}"
+    elif best.together > 1:
+        time, shown = f"{duration(best.seconds)} (its share of a stack of {best.together})", [kimg, gradients]
+        told = f"A run of {best.method} takes {time}, {kimg.told} and {gradients.told}"
     else:
-        time = spread([run.seconds for run in ended], duration)
-        if best.together > 1:
-            time = f"{duration(best.seconds)} (its share of a stack of {best.together})"
-        told = f"A run of {best.method} takes {time}, {kimg} and {gradients}"
-    return f"{told}{_of_medians(told, len(ended))}."
+        shown = [each for each in (seconds, kimg, gradients) if any(each.values)]  # what was not counted is 0
+        if not shown:
+            return ""
+        told = f"A run of {best.method} takes {names([each.told for each in shown])}"
+    ranged = any(each.ranged for each in shown)
+    return told + (f": medians and ranges of {plural(len(ended), 'run')}." if ranged else " (the median run).")
 
 
-def _of_medians(told: str, runs: int) -> str:
-    return f": medians and ranges of {plural(runs, 'run')}" if " to " in told else " (the median run)"
+class _Amounts(NamedTuple):
+    """What some runs took."""
+
+    values: Sequence[float]
+    show: Callable[[float], str]
+    unit: str = ""
+
+    @property
+    def told(self) -> str:
+        return spread(self.values, self.show, self.unit)
+
+    @property
+    def ranged(self) -> bool:
+        return self.show(min(self.values)) != self.show(max(self.values))
 
 
 def among(comparison: Comparison, tied: Sequence[Standing], runs: Mapping[str, Sequence[Record]]) -> str:
@@ -48,6 +69,9 @@ def among(comparison: Comparison, tied: Sequence[Standing], runs: Mapping[str, S
         tied: those.
         runs: all, by method.
     """
+    tied = [each for each in tied if each.alive]  # that a method always failed is said elsewhere
+    if len(tied) < 2:
+        return ""
     told = [_cheaper(comparison, tied, runs), _sooner(comparison, tied), _steadier(tied)]
     said = "; ".join(each for each in told if each)
     who = (
@@ -57,9 +81,9 @@ def among(comparison: Comparison, tied: Sequence[Standing], runs: Mapping[str, S
 
 
 def _cheaper(comparison: Comparison, tied: Sequence[Standing], runs: Mapping[str, Sequence[Record]]) -> str:
-    if comparison.budget is not None and comparison.budget.unit == "seconds":
+    if comparison.timed:
         return ""  # all cost the same, by what was asked for
-    if _stacked(comparison):
+    if comparison.stacked:
         return _fewer_gradients(tied)
     cost = {each.method: each.seconds for each in tied}
     clear = [
@@ -67,6 +91,8 @@ def _cheaper(comparison: Comparison, tied: Sequence[Standing], runs: Mapping[str
         if cost[pair.worse] >= MATTERS * cost[pair.better]
     ]  # fmt: skip
     low, high = min(cost.values()), max(cost.values())
+    if high == 0:
+        return ""  # nobody took the time
     if clear:
         first, beaten = _most(clear)
         one, rest = (
@@ -81,8 +107,7 @@ def _cheaper(comparison: Comparison, tied: Sequence[Standing], runs: Mapping[str
         f"{duration(cost[name])} ({name})"
         for name in (min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__))
     ]
-    why = f"which {plural(comparison.seeds, 'seed')} are too few to test" if _few(comparison) else "too close to call"
-    return f"a run costs {' to '.join(ends)} in the median, {why}"
+    return f"a run costs {' to '.join(ends)} in the median, {_undecided(comparison, comparison.cheaper, cost)}"
 
 
 def _fewer_gradients(tied: Sequence[Standing]) -> str:
@@ -94,30 +119,50 @@ def _fewer_gradients(tied: Sequence[Standing]) -> str:
     return f"{least.method} takes the fewest gradients ({numbers})"
 
 
-def _few(comparison: Comparison) -> bool:
-    """Return whether no test could find anything."""
-    return comparison.seeds < power.least_seeds(len(comparison.pairs), comparison.level)
+def _seeds_of(pairs: Sequence[Pair], methods: Collection[str]) -> int:
+    """Return on how many seeds two of some methods were compared, at most; 0 where no two were."""
+    return max((pair.runs for pair in pairs if pair.better in methods and pair.worse in methods), default=0)
 
 
-def _stacked(comparison: Comparison) -> bool:
-    return any(each.together > 1 for each in comparison.standings)
+def _few(comparison: Comparison, pairs: Sequence[Pair], methods: Collection[str]) -> bool:
+    """Return whether no test of some methods could find anything, with the correction for all pairs."""
+    return not pairs or _seeds_of(pairs, methods) < power.least_seeds(len(pairs), comparison.level)
+
+
+def _undecided(comparison: Comparison, pairs: Sequence[Pair], methods: Collection[str]) -> str:
+    """Return why a difference is not told: it was not tested, could not be found, or was not."""
+    seeds = _seeds_of(pairs, methods)
+    if not seeds:
+        return "not on the same seeds"
+    if _few(comparison, pairs, methods):
+        without = " without a failure" * (seeds < comparison.seeds)
+        return f"on {plural(seeds, 'seed')}{without}, too few to test"
+    return "too close to call"
 
 
 def _sooner(comparison: Comparison, tied: Sequence[Standing]) -> str:
-    stacked = _stacked(comparison)
-    if comparison.quality is None or not any(each.reached for each in tied) or _few(comparison):
+    methods = [each.method for each in tied]
+    if comparison.quality is None or not any(each.reached for each in tied):
+        return ""
+    if not any(each.kimg if comparison.stacked else each.seconds for each in tied):
+        return ""  # nobody took the time
+    if _few(comparison, comparison.sooner, methods):
         return ""
     goal = f"{short(comparison.protocol)} {comparison.quality:.3g}"
-    clear = _decided(comparison.sooner, [each.method for each in tied], comparison.level)
-    if not clear:
-        return f"how soon they get to {goal} is too close to call"
-    first, beaten = _most(clear)
-    (winner,) = (each for each in tied if each.method == first)
-    span = winner.kimg_to_quality if stacked else winner.seconds_to_quality
-    half = ""
-    if span is not None:
-        half = f" (half of its runs in {f'{span:.3g} kimg' if stacked else duration(span)})"
-    return f"{first} gets to {goal} sooner than {_others(beaten, tied)}{half}"
+    show: Callable[[float], str] = "{:.3g} kimg".format if comparison.stacked else duration
+    spans = {each.method: each.kimg_to_quality if comparison.stacked else each.seconds_to_quality for each in tied}
+    by = {name: math.inf if span is None else span for name, span in spans.items()}
+    clear = [
+        pair for pair in _decided(comparison.sooner, methods, comparison.level)
+        if by[pair.worse] >= MATTERS * by[pair.better]
+    ]  # fmt: skip
+    if clear:
+        first, beaten = _most(clear)
+        half = "" if math.isinf(by[first]) else f" (half of its runs in {show(by[first])})"
+        return f"{first} gets to {goal} sooner than {_others(beaten, tied)}{half}"
+    if max(by.values()) < MATTERS * min(by.values()):
+        return f"they get to {goal} about as soon (half of their runs in {show(min(by.values()))})"
+    return f"how soon they get to {goal} is too close to call"
 
 
 def _steadier(tied: Sequence[Standing]) -> str:

@@ -9,8 +9,8 @@ from adversarium.study._html import fold, named, paragraph, section
 from adversarium.study._looks import Look
 from adversarium.study._numbers import interval, number, values_of
 from adversarium.study._tables import standings
-from adversarium.study.compare import Comparison, Standing
-from adversarium.study.wording import interval_name, title
+from adversarium.study.comparison import Comparison, Standing
+from adversarium.study.wording import RANGE_BELOW, interval_name, title
 
 _LANE = 0.11  # of the width, for runs without a number
 
@@ -47,7 +47,7 @@ def ranking(comparison: Comparison, looks: Mapping[str, Look], seeds: Sequence[i
 def _band(seeds: int) -> str:
     """Return what the band in a row is, in words."""
     name = interval_name(seeds)
-    return f"the {name}, too few for a 95 % interval" if name.startswith("range") else f"its {name}"
+    return f"its {name}" if seeds >= RANGE_BELOW else f"the {name} (an interval of 95 % takes {RANGE_BELOW})"
 
 
 def scale_of(comparison: Comparison) -> Scale:

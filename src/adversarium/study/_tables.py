@@ -10,7 +10,7 @@ from adversarium.study._compared import whole
 from adversarium.study._html import fold, named, paragraph, section, table
 from adversarium.study._looks import Look
 from adversarium.study._numbers import Settings, interval, number
-from adversarium.study.compare import Comparison
+from adversarium.study.comparison import Comparison
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
 from adversarium.study.search import best_trial, has_number
@@ -56,22 +56,24 @@ def standings(comparison: Comparison, looks: Mapping[str, Look]) -> str:
 def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Mapping[str, Look]) -> str:
     """Return the section on what the methods cost."""
     quality, spans = comparison.quality, {each.method: each for each in comparison.standings}
-    timed = comparison.budget is None or comparison.budget.unit != "seconds"
-    length = {name: each.seconds if timed else each.kimg for name, each in spans.items()}
+    length = {name: each.kimg if comparison.timed else each.seconds for name, each in spans.items() if each.alive}
     longest = max(length.values(), default=0.0) or 1.0
     rows = []
     for name, each in spans.items():
         ended = whole(runs[name])
-        share = 100 * length[name] / longest
-        bar = f'<span class="bar" style="width:{share:.1f}%;--c:{looks[name].variable}"></span>'
-        amounts = [
-            spread([run.seconds for run in ended], duration),
-            spread([run.kimg for run in ended], number),
-            spread([run.gradients for run in ended], "{:,.0f}".format),
-        ]
-        longer = 0 if timed else 1
-        amounts[longer] = f'<span class="spent">{bar}</span> <span class="time">{amounts[longer]}</span>'
-        row = [named(name, looks[name]), *amounts, number(each.seconds / each.kimg) if each.kimg else ""]
+        amounts = ["all failed", "", "", ""]  # what they took until then is no cost
+        if each.alive:
+            share = 100 * length[name] / longest
+            bar = f'<span class="bar" style="width:{share:.1f}%;--c:{looks[name].variable}"></span>'
+            amounts = [
+                spread([run.seconds for run in ended], duration),
+                spread([run.kimg for run in ended], number),
+                spread([run.gradients for run in ended], "{:,.0f}".format),
+                number(each.seconds / each.kimg) if each.kimg else "",
+            ]
+            longer = 1 if comparison.timed else 0
+            amounts[longer] = f'<span class="spent">{bar}</span> <span class="time">{amounts[longer]}</span>'
+        row = [named(name, looks[name]), *amounts]
         if quality is not None:
             missed = "not reached"
             row.append(f"{each.reached} of {each.runs}")
@@ -93,11 +95,11 @@ def cost(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks: Ma
 
 def _compared(comparison: Comparison) -> str:
     """Say which costs can be compared, and how many pairs of methods differ."""
-    if comparison.budget is not None and comparison.budget.unit == "seconds":
+    if comparison.timed:
         return "The budget is in seconds, the same for all: what differs is how far a method gets in them."
-    together = {each.together for each in comparison.standings}
-    if max(together, default=1) > 1:
-        told = f"Up to {max(together)} runs were trained at once, stacked; the seconds are each one's share."
+    if comparison.stacked:
+        together = max(each.together for each in comparison.standings)
+        told = f"Up to {together} runs were trained at once, stacked; the seconds are each one's share."
         return f"{told} Shares of one time are one measurement: compare gradients, not seconds."
     if not comparison.cheaper:
         return ""

@@ -6,7 +6,7 @@ import numpy as np
 
 from adversarium.study import power, statistics
 from adversarium.study._prices import among, price
-from adversarium.study.compare import Comparison, Pair, Standing
+from adversarium.study.comparison import Comparison, Pair, Standing
 from adversarium.study.record import Record
 from adversarium.study.wording import interval_name, names, plural, probability, title
 
@@ -27,8 +27,8 @@ def advise(comparison: Comparison, runs: Mapping[str, Sequence[Record]]) -> tupl
         return (
             f"Every run of every method failed ({count}): there is nothing to choose. Mend what they died of first.",
         )
-    if all(map(_lost, standings)) and any(each.unlearned for each in standings):
-        return (_nothing(comparison), "Try a larger budget, or other learning rates.", _trouble(comparison))
+    if all(map(_lost, standings)):
+        return (_nothing(comparison), _remedy(comparison), _trouble(comparison))
     decided = [pair for pair in comparison.pairs if pair.adjusted <= comparison.level]
     beaten = {pair.worse for pair in decided}
     best = next((each for each in standings if each.method not in beaten), None)
@@ -54,8 +54,8 @@ def _told(*sentences: str) -> tuple[str, ...]:
 
 
 def _lost(each: Standing) -> bool:
-    """Return whether most runs failed, or ended no better than they began."""
-    return 2 * (each.unlearned + each.failed) > each.runs
+    """Return whether most of the runs that did not fail ended no better than they began, or all failed."""
+    return not each.alive or 2 * each.unlearned > each.runs - each.failed
 
 
 def _nothing(comparison: Comparison) -> str:
@@ -63,6 +63,19 @@ def _nothing(comparison: Comparison) -> str:
     return (
         "Nothing to choose yet: in this budget most runs of every method ended no better than their untrained "
         f"generators{failed}."
+    )
+
+
+def _remedy(comparison: Comparison) -> str:
+    """Say what may help: a larger budget does not where runs diverge."""
+    broken = [each.method for each in comparison.standings if each.failed > each.unlearned]
+    slow = [each.method for each in comparison.standings if each.failed <= each.unlearned]
+    if not broken:
+        return "Try a larger budget, or other learning rates."
+    if not slow:
+        return "Mend what runs died of first: a larger budget is no remedy for that."
+    return (
+        f"Try a larger budget, or other learning rates, for {names(slow)}; mend what runs of {names(broken)} died of."
     )
 
 
@@ -83,8 +96,10 @@ def _choice(comparison: Comparison, best: Standing, worse: Sequence[Pair], tied:
         praise = f"{best.method} has the best ranks" if first else f"nothing is better than {best.method}"
         if first and equal:
             praise = f"{names([best.method, *equal])} share the best ranks"
-        what = "them from each other, or from" if first and equal else "it from"
-        return f"Too close to call: {praise}, but {seeds} cannot tell {what} any other method."
+        what = "them from each other" if first and equal else "it from any other method"
+        if first and equal and len(equal) < others:
+            what += ", or from any other method"
+        return f"Too close to call: {praise}, but {seeds} cannot tell {what}."
     losers = names([pair.worse for pair in worse])
     if len(worse) > _FEW:
         losers = f"{len(worse)} of {others} methods" if tied else f"all {others} others"

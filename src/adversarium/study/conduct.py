@@ -16,14 +16,15 @@ from adversarium.data.source import some_of
 from adversarium.errors import InputError, require
 from adversarium.files import atomic_write
 from adversarium.metrics.protocols import Protocol
-from adversarium.study.compare import Comparison, compare
+from adversarium.study.compare import compare
+from adversarium.study.comparison import Comparison
 from adversarium.study.jobs import Jobs
 from adversarium.study.material import open_source
 from adversarium.study.outlook import Outlook, jobs_of
 from adversarium.study.perform import Performer
 from adversarium.study.plan import Plan
 from adversarium.study.record import Record
-from adversarium.study.report import Spent, write_report
+from adversarium.study.report import write_report
 from adversarium.study.run import IMAGES, POINTS, trial_key
 from adversarium.study.search import Search
 from adversarium.study.wording import plural
@@ -236,20 +237,7 @@ class Study:
             real = None
             tell(f"the report is without real samples: {error}")
         chosen = {method.name: self.trials(method.name) for method in self.plan.methods if method.search}
-        return write_report(
-            self.folder, self.plan, self.records(), compared, chosen=chosen, real=real, spent=self.spent()
-        )
-
-    def spent(self) -> Spent:
-        """Return what the runs took that are done, with their measurements: of each its last attempt."""
-        done = [
-            each
-            for each in self.jobs.standings(results=False)
-            if each.state == "done" and each.job.payload["kind"] == "run"
-        ]
-        return Spent(
-            seconds=sum(each.seconds / each.together for each in done), workers=len({each.worker for each in done})
-        )
+        return write_report(self.folder, self.plan, self.records(), compared, chosen=chosen, real=real)
 
 
 def real_samples(plan: Plan, source: Source) -> npt.NDArray[Any] | None:

@@ -16,7 +16,7 @@ from adversarium.study._mean_ranks import critical_difference
 from adversarium.study._numbers import AXES, by_method, course, typical_seed
 from adversarium.study._ranking import scale_of
 from adversarium.study._samples import is_images, picture, window_of
-from adversarium.study.compare import Comparison
+from adversarium.study.comparison import Comparison
 from adversarium.study.record import Record
 
 _MARKERS = {"circle": "o", "diamond": "D", "triangle": "^"}

@@ -1,7 +1,6 @@
 """A study's report: one page that needs nothing else, with its figures and its numbers as files beside it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from adversarium.study._failures import failures
 from adversarium.study._html import fold, section
 from adversarium.study._looks import Look, looks_of
 from adversarium.study._numbers import by_method, settings_of, shared_seeds
-from adversarium.study._pairs import by_ranks_alone, pairs
+from adversarium.study._pairs import pairs
 from adversarium.study._ranking import direction, ranking
 from adversarium.study._samples import samples
 from adversarium.study._style import STYLE
 from adversarium.study._tables import Trials
-from adversarium.study.compare import Comparison
+from adversarium.study.comparison import Comparison
 from adversarium.study.export import EXTRA, write_tables
 from adversarium.study.figures import write_figures
 from adversarium.study.plan import Plan
@@ -31,19 +30,6 @@ from adversarium.study.wording import duration, plural, title
 
 REPORT = "report.html"
 """The page's name in the study's folder."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spent:
-    """What a study's runs took of the machines' time.
-
-    Attributes:
-        seconds: of all runs together, with measurements and pictures.
-        workers: how many processes did them.
-    """
-
-    seconds: float
-    workers: int
 
 
 _SHORT = 90  # characters of an answer that is set large
@@ -61,7 +47,6 @@ def write_report(
     *,
     chosen: Trials | None = None,
     real: npt.NDArray[Any] | None = None,
-    spent: Spent | None = None,
 ) -> Path:
     """Write a study's report into a folder and return the page's path.
 
@@ -75,7 +60,6 @@ def write_report(
         comparison: of those.
         chosen: the trials of the search of settings by method, each with ``options``, ``cost`` and ``pruned``.
         real: a few real samples in the shape of the records' (points to draw behind those, or images).
-        spent: what the runs took with all that is no training, where it is known.
 
     Raises:
         InputError: the comparison has a method that has no record.
@@ -90,7 +74,7 @@ def write_report(
     tables = write_tables(folder, records)
     figures = write_figures(folder / "figures", records, comparison, shown, real=real, axes=axes_of(plan.budget.unit))
     files = [str(path.relative_to(folder)) for path in [*tables, *figures]]
-    page = as_page(plan, records, comparison, looks, chosen=chosen, real=real, files=files, spent=spent)
+    page = as_page(plan, records, comparison, looks, chosen=chosen, real=real, files=files)
     with atomic_write(folder / REPORT) as stream:
         stream.write(page.encode("utf-8"))
     return folder / REPORT
@@ -105,7 +89,6 @@ def as_page(
     chosen: Trials | None = None,
     real: npt.NDArray[Any] | None = None,
     files: Sequence[str] = (),
-    spent: Spent | None = None,
 ) -> str:
     """Return the report as an HTML page; it loads nothing, and runs no script.
 
@@ -117,7 +100,6 @@ def as_page(
         chosen: the trials of the search of settings by method.
         real: a few real samples.
         files: names of files beside the page, to link to.
-        spent: what the runs took with all that is no training.
     """
     ranked = [each.method for each in comparison.standings]
     order = [*ranked, *(name for name in looks if name not in ranked and any(name == r.method for r in records))]
@@ -137,7 +119,7 @@ def as_page(
     }
     there = {key: part for key, part in parts.items() if part}
     links = "".join(f'<a href="#{key}">{_LINKS[key]}</a>' for key in there)
-    body = "\n".join([_header(question, plan, records, comparison, spent), f"<nav>{links}</nav>", *there.values()])
+    body = "\n".join([_header(question, plan, records, comparison), f"<nav>{links}</nav>", *there.values()])
     return document(question, f"{body}\n", style=STYLE, head=_HEAD)
 
 
@@ -154,15 +136,12 @@ _LINKS = {
 }
 
 
-def _header(question: str, plan: Plan, records: Sequence[Record], comparison: Comparison, spent: Spent | None) -> str:
+def _header(question: str, plan: Plan, records: Sequence[Record], comparison: Comparison) -> str:
     answer, *more = comparison.advice or ("No method is recommended.",)
     long = ' class="long"' * (len(answer) > _SHORT)
     advice = "".join(f"<li>{escape(sentence)}</li>" for sentence in more)
     measure = comparison.protocol
     small = {"measured by": measure} if title(measure) != measure else {}
-    if spent is not None:
-        measured = f"{duration(spent.seconds)} with measuring, on {plural(spent.workers, 'worker')}"
-        small["training in all"] = f"{plural(len(records), 'run')}; {measured}"
     tiles = {
         "methods": str(len(comparison.standings)),
         "seeds each": str(comparison.seeds),
@@ -190,7 +169,7 @@ def _amount(plan: Plan) -> str:
 
 def _notes(plan: Plan, comparison: Comparison, records: Sequence[Record], files: Sequence[str]) -> str:
     notes = [
-        *(note for note in comparison.notes if note not in by_ranks_alone(comparison)),
+        *comparison.notes,
         f"Data: {plan.data}. Study {plan.fingerprint}. Seeds {', '.join(map(str, plan.seeds))}: runs of different "
         "methods with one seed saw the same data in the same order.",
     ]

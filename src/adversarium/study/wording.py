@@ -11,7 +11,9 @@ from adversarium.errors import InputError
 if TYPE_CHECKING:
     from adversarium.metrics.protocols import Protocol
 
-_RANGE_BELOW = 6  # with fewer runs the bootstrap's 95 % interval of a median ends at the least and the largest of them
+RANGE_BELOW = 8
+"""With fewer runs the interval of a median is their range: of seven the bootstrap's covers it in 87 % of studies."""
+
 _OF_SAMPLES_ALONE = ("is", "vendi")  # metrics that compare with no data
 
 
@@ -58,8 +60,8 @@ def names(methods: Sequence[str]) -> str:
 
 
 def interval_name(seeds: int) -> str:
-    """Return what a study's interval of a median is: with fewer than six seeds it is their range, and says so."""
-    return "95 % interval" if seeds >= _RANGE_BELOW else f"range of {plural(seeds, 'seed')}"
+    """Return what a study's interval of a median is: with fewer than eight seeds it is their range, and says so."""
+    return "95 % interval" if seeds >= RANGE_BELOW else f"range of {plural(seeds, 'seed')}"
 
 
 def short(protocol: str) -> str:
@@ -71,7 +73,7 @@ def short(protocol: str) -> str:
 def title(protocol: str) -> str:
     """Return what a protocol measures, ``sliced Wasserstein distance to test data (sw2)``; another name as it is.
 
-    The words are those of the metric's own summary.
+    The words are those of the metric's own summary, or its name where Python has dropped docstrings.
     """
     parsed = _parsed(protocol)
     if parsed is None:
@@ -84,7 +86,7 @@ def title(protocol: str) -> str:
         against += f" in the features of {parsed.features}"
     if metric.what:
         return f"{name}{against} ({metric.what})"
-    words = _summary(metric.function)
+    words = _summary(metric.function) or name
     return f"{words}{against} ({name})" if words != name else f"{words}{against}"
 
 
@@ -109,5 +111,6 @@ def _parsed(name: str) -> "Protocol | None":
 
 def _summary(function: Callable[..., object]) -> str:
     """Return what a metric's docstring begins with, up to how it is computed: ``sliced Wasserstein distance``."""
-    first = re.split(r":| of two |\.$| \(", (inspect.getdoc(function) or "").splitlines()[0], maxsplit=1)[0]
-    return first[4:] if first.startswith("The ") else first[0].lower() + first[1:]
+    line = (inspect.getdoc(function) or "").partition("\n")[0]  # python -OO has none
+    first = re.split(r":| of two |\.$| \(", line, maxsplit=1)[0]
+    return first[4:] if first.startswith("The ") else first[:1].lower() + first[1:]
