@@ -243,9 +243,7 @@ def test_of_a_trial_only_the_protocol_is_expected_to_be_measured(monkeypatch: py
     monkeypatch.setattr(looking, "estimate_cost", cost)
     searched = plan(method("gan", {"beta1": "0|0.5"}), trials=1, trial_seeds=3, others=("energy100_raw_test",))
     (found,) = looked(searched).prospects
-    assert found.trial_seconds == pytest.approx(
-        3 * 2 * 100, abs=60
-    )  # the rest is training
+    assert found.trial_seconds == pytest.approx(3 * 2 * 100, abs=60)  # the rest is training
     assert found.seconds == pytest.approx((1 + 2) * 100 + 1e4, abs=60)
 
 
