@@ -25,8 +25,8 @@ from adversarium.train.build import Training
 from adversarium.train.watch import Watch
 
 RUNS: dict[str, dict[str, Any]] = {
-    "mnist": {"data": "mnist"},
-    "ring": {"data": "ring", "width": 256},
+    "mnist": {"data": "mnist", "preset": "nsgan"},
+    "ring": {"data": "ring", "preset": "nsgan", "width": 256},
     "wgan-gp on mnist": {"data": "mnist", "preset": "wgan-gp"},
 }
 WARM_UP = 2

@@ -5,8 +5,8 @@
     python benchmarks/rules_compared.py --out FILE --table
     python benchmarks/rules_compared.py --out FILE --mnist FOLDER --reference
 
-Each run is `adversarium train DATA --game RULE` at its defaults (preset nsgan: DCGAN's Adam, the same for every rule)
-but for width, batch and budget. The budget counts the critic's images, so a rule that looks twice before it moves once
+Each run is `adversarium train DATA --game RULE` at its defaults with preset nsgan (DCGAN's Adam, the same for all) but
+for width, batch and budget. The budget counts the critic's images, so a rule that looks twice before it moves once
 gets half the steps: all default runs of a data set evaluate each player's gradient equally often, and the line says
 how often (unrolled, and alternating with n_critic, evaluate the critic's more often than the generator's).
 On one core a run takes about 45 s (ring) or 60 s (mnist).
@@ -87,7 +87,7 @@ def run(data: str, rule: str, seed: int, settings: dict[str, Any], mnist: Path |
     line: dict[str, Any] = {"data": data, "rule": rule, "seed": seed, "settings": settings}
     with tempfile.TemporaryDirectory() as folder:
         config = TrainConfig(
-            data=data, game=rule, seed=seed, **settings, out=f"{folder}/run", device="cpu",
+            preset="nsgan", data=data, game=rule, seed=seed, **settings, out=f"{folder}/run", device="cpu",
             log_every_steps=200, sample_every_kimg=1e9, checkpoint_every_seconds=1e9,
         )  # fmt: skip
         started = time.process_time()

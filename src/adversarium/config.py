@@ -15,7 +15,7 @@ from typing import Any
 
 from adversarium.errors import InputError, nearest
 
-DEFAULT_PRESET = "nsgan"
+DEFAULT_PRESET = "rsgan"
 """The preset of a run that names none."""
 
 DEFAULT_KIMG = 240.0

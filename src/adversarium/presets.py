@@ -105,7 +105,7 @@ PRESETS: dict[str, Preset] = {
         rule=alternating(),
         critic_optimizer=_DCGAN_ADAM,
         generator_optimizer=_DCGAN_ADAM,
-        use_when="A step up from nsgan at the cost of one more critic forward in the generator's step.",
+        use_when="The default: a first run; one more critic forward in the generator's step than nsgan.",
         paper="Jolicoeur-Martineau 2018, arXiv:1807.00734; optimizers of DCGAN",
     ),
     "rasgan": Preset(

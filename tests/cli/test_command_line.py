@@ -92,7 +92,7 @@ def test_explain_a_preset_tells_formula_settings_and_paper(capsys: pytest.Captur
             ["train", "mnist", "--preset", "wgan-gp", "--penalty-fraction", "1.5"],
             "penalty_fraction is 1.5: wanted a number above 0, at most 1",
         ),
-        (["train", "ring", "--penalty-fraction", "0.5"], "penalty_fraction is 0.5, and nsgan has no penalty"),
+        (["train", "ring", "--penalty-fraction", "0.5"], "penalty_fraction is 0.5, and rsgan has no penalty"),
         (["train", "mnist", "--preset", "ebgan", "--network", "dcgan"], "ebgan wants one of kind 'autoencoder'"),
         (["explain", "f_divergance"], "did you mean 'f_divergence'?"),
         (["explain", "WGAN-GP"], "did you mean 'wgan-gp'?"),

@@ -76,14 +76,14 @@ def test_the_first_finding_stands_in_one_line_under_the_bar(monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("options", "method"),
     [
-        ({}, "nsgan"),
-        ({"loss": "hinge", "penalties": "none"}, "nsgan, loss hinge, penalties none"),
-        ({"conditional": "projection", "augment": "diffaugment"}, "nsgan, conditional projection, diffaugment"),
+        ({}, "rsgan"),
+        ({"loss": "hinge", "penalties": "none"}, "rsgan, loss hinge, penalties none"),
+        ({"conditional": "projection", "augment": "diffaugment"}, "rsgan, conditional projection, diffaugment"),
         (
             {"preset": "wgan-gp", "packing": 2, "terms": "lecam(weight=0.1), cr", "minibatch": "minibatch_std"},
             "wgan-gp, packing 2, with lecam(weight=0.1), cr, minibatch layer minibatch_std",
         ),
-        ({"replay_pool": 50, "top_k": 0.5, "from_run": "runs/[a]"}, "nsgan, replay pool 50, top-k 0.5, from runs/[a]"),
+        ({"replay_pool": 50, "top_k": 0.5, "from_run": "runs/[a]"}, "rsgan, replay pool 50, top-k 0.5, from runs/[a]"),
     ],
 )
 def test_the_first_line_says_what_is_added_to_the_preset(

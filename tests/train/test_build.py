@@ -116,7 +116,7 @@ RATES = {"critic_learning_rate": 0.1, "generator_learning_rate": 0.1}
         ({"optimizer": "rmsprop", "beta1": 0.9}, "beta1 is 0.9, and rmsprop has none: leave --beta1 out"),
         (
             {"optimizer": "sgd", "critic_learning_rate": 0.1},
-            "nsgan's learning rates are for adam: add --critic-learning",
+            "rsgan's learning rates are for adam: add --critic-learning",
         ),
         (
             {"average": "uniform", "average_from_kimg": 9.0, "kimg": 9.0},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from adversarium.config import TrainConfig
+from adversarium.config import DEFAULT_PRESET, TrainConfig
 from adversarium.data import ArraySource, Codec, ring
 from adversarium.diagnostics import PROBED, Circumstances, Finding, Record
 from adversarium.diagnostics.detectors import DETECTORS
@@ -66,7 +66,7 @@ def test_a_whole_run_is_judged_by_its_records_and_left_as_it_is(run: Callable[[s
     assert found.records == logged(folder)
     assert found.notes == []
     assert kinds(found) == sorted(DETECTORS)
-    assert found.circumstances.config.preset == "nsgan"
+    assert found.circumstances.config.preset == DEFAULT_PRESET
     assert found.circumstances.data
     assert files(folder) == before
     assert torch.equal(torch.get_rng_state(), state)

@@ -58,7 +58,7 @@ def test_a_run_keeps_them(tmp_path: Path) -> None:
         (["--loss", "hinge(margin="], "loss is"),
         (["--penalties", "r1(gama=1.0)"], "r1 has no argument 'gama' (did you mean 'gamma'?)"),
         (["--penalties", "r1(gamma=1.0), r1(gamma=2.0)"], "terms name r1 twice"),
-        (["--penalties", "none", "--penalty-scale", "2"], "penalty_scale is 2.0, and nsgan has no penalty"),
+        (["--penalties", "none", "--penalty-scale", "2"], "penalty_scale is 2.0, and rsgan has no penalty"),
         (["--penalties", "r1(gamma=1.0)", "--terms", "r1(gamma=2.0)"], "terms name r1 twice"),
         (["--loss", "realness"], "of scores that are vectors"),
     ],

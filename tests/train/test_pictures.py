@@ -55,6 +55,14 @@ def test_the_curves_of_a_run_that_was_not_measured(figures: list[Any], named: st
     assert "kimg" in figures[0].axes[-1].get_xlabel()
 
 
+@pytest.mark.parametrize(("norm", "scale"), [(0.0, "linear"), (2.0, "log")])
+def test_gradient_norms_have_a_log_axis_where_any_is_positive(figures: list[Any], norm: float, scale: str):
+    """A critic whose units are all dead has none."""
+    norms = dict.fromkeys(("critic_gradient_norm", "generator_gradient_norm"), norm)
+    pictures.write_curves(Path("x.png"), [{**record, **norms} for record in records()], "title")
+    assert figures[0].axes[2].get_yscale() == scale
+
+
 def points(seed: int = 0, count: int = 400) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-1, 1, (count, 2)).astype(np.float32)
 

@@ -76,7 +76,7 @@ def test_other_networks_are_refused(tmp_path: Path, taught: Path) -> None:
             "leave --latent-dim, --minibatch out",
         ),
         ({"generator_batch_norm": False}, "another generator: that run has --generator-batch-norm, this one --no-gen"),
-        ({"preset": "sngan"}, "nsgan gives the critic no constraint, and sngan spectral_norm"),
+        ({"preset": "sngan"}, "rsgan gives the critic no constraint, and sngan spectral_norm"),
         ({"data": colours(tmp_path / "rgb.npz")}, "have shape [1, 28, 28], and here [3, 32, 32]: wanted data of the"),
     ):
         asked = {"data": "mnist", "steps": 1, "from_run": str(taught), **options}

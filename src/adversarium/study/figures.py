@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from adversarium.files import atomic_write
 from adversarium.study._chart import Scale, beyond
-from adversarium.study._drawing import INK, REAL, SMALL, SOFT, any_letters, broken, canvas, fitted
+from adversarium.study._drawing import INK, REAL, SMALL, SOFT, any_letters, broken, canvas, fitted, width_of
 from adversarium.study._looks import Look
 from adversarium.study._mean_ranks import critical_difference
 from adversarium.study._numbers import AXES, by_method, course, typical_seed
@@ -48,7 +48,7 @@ def write_figures(
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, figure in _figures(records, comparison, looks, real, axes):
-        for suffix in (".png", ".svg") if hasattr(figure, "savefig") else (".png",):
+        for suffix in (".png", ".svg"):
             path = folder / f"{name}{suffix}"
             with atomic_write(path) as stream:
                 stream.write(_rendered(figure, suffix[1:], name))
@@ -77,9 +77,6 @@ def _figures(
 
 def _rendered(figure: Any, kind: str, salt: str) -> bytes:
     stream = io.BytesIO()
-    if not hasattr(figure, "savefig"):
-        figure.save(stream, format="PNG", optimize=True)
-        return stream.getvalue()
     import matplotlib
 
     # the same bytes at every call; text of an SVG stays text
@@ -169,18 +166,31 @@ def quality(runs: Mapping[str, Sequence[Record]], comparison: Comparison, looks:
 
 
 def sheet(chosen: Mapping[str, Record | None], real: npt.NDArray[Any] | None) -> Any:
-    """Return one image with the samples of each method in a row, in the order of ``chosen``; real ones come first.
+    """Return a matplotlib ``Figure`` with the samples of each method in a row; real ones come first.
 
     A method that has none has a white row.
     """
-    made = [run.samples for run in chosen.values() if run is not None and run.samples is not None and len(run.samples)]
-    columns = min(16, *(len(each) for each in made)) if len(made) > 1 else min(16, len(made[0]))
-    rows = [] if real is None or len(real) < columns else [real[:columns]]
+    drawn = {name: None if run is None else run.samples for name, run in chosen.items()}
+    made = [each for each in drawn.values() if each is not None and len(each)]
+    columns = min(16, *map(len, made))
+    rows = {} if real is None or len(real) < columns else {"the data": real[:columns]}
     blank = np.full_like(made[0][:columns], 255)
-    for run in chosen.values():
-        has = run is not None and run.samples is not None and len(run.samples)
-        rows.append(run.samples[:columns] if has and run is not None and run.samples is not None else blank)
-    return picture(np.concatenate(rows), columns, padding=2)
+    rows |= {name: each[:columns] if each is not None and len(each) else blank for name, each in drawn.items()}
+    whole = picture(np.concatenate(list(rows.values())), columns, padding=2)
+    width, names = 0.45 * columns, width_of(part for name in rows for part in broken(name)) / 72  # inches
+    figure, axes = canvas(width + names + 0.3, width * whole.height / whole.width)
+    axes.imshow(whole, cmap="gray", vmin=0, vmax=255)
+    axes.set_anchor("E")  # names stand at the left, in what its shape leaves
+    axes.set_yticks(
+        (np.arange(len(rows)) + 0.5) * whole.height / len(rows),
+        [fitted(name) for name in rows],
+        fontsize=SMALL,
+        color=INK,
+    )
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return figure
 
 
 def scatters(

@@ -117,7 +117,8 @@ def write_curves(
         axes.set_ylabel(label)
         axes.grid(alpha=0.25)
         axes.legend(loc="best", fontsize=8, frameon=False)
-    panels[2].set_yscale("log")
+    if any(record.get(name, 0.0) > 0 for record in records for name in series[2][1]):
+        panels[2].set_yscale("log")
     if points:
         _measured(panels[3], points, str(measured), floor)
     panels[-1].set_xlabel("thousands of real samples shown to the critic (kimg)")
