@@ -29,7 +29,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(torch|numpy|np|jaxtyping|collections|pathlib|typing|types|argparse|abc|contextlib|random|PIL)\b.*"),
     # inside a study, for those who read its code
-    (r"py:.*", r"adversarium\.study\.(outlook|run|jobs|worker|material)\..*"),
+    (r"py:.*", r"adversarium\.study\.(outlook|run|perform|trial|jobs|worker|material|wording)\..*"),
     (r"py:class", r"'k?'"),  # shapes of arrays: no axis, one axis
     (r"py:.*", r"(Float|Int|Tensor|nn\.|Callable|Mapping|Iterator|Sequence|Path|Any|Literal|AnyPenalty|Protocol)\b.*"),
 ]

@@ -62,7 +62,7 @@ class Standing:
 
     @property
     def alive(self) -> bool:
-        """Whether any of its runs has a number: else its seconds are those until it died, and say nothing of cost."""
+        """Whether any of its runs has a number; else its seconds are those until it died, and say nothing of cost."""
         return self.failed < self.runs
 
 
@@ -146,10 +146,10 @@ class Comparison:
 
     @property
     def timed(self) -> bool:
-        """Whether the budget is in seconds: then methods differ in how far they get, not in how long they take."""
+        """Whether the budget is in seconds; then methods differ in how far they get, not in how long they take."""
         return self.budget is not None and self.budget.unit == "seconds"
 
     @property
     def stacked(self) -> bool:
-        """Whether some runs were trained stacked: then seconds are shares of one time, and are not compared."""
+        """Whether some runs were trained stacked; then seconds are shares of one time, and are not compared."""
         return any(each.together > 1 for each in self.standings)
