@@ -89,7 +89,7 @@ def _same_runs(comparison: Comparison, runs: Mapping[str, Sequence[Record]]) -> 
     """Name the methods whose runs are the same on every seed, on the way and in the end."""
     alike: dict[tuple[object, ...], list[str]] = {}
     for each in comparison.standings:
-        if each.failed < each.runs:
+        if each.alive:
             course = tuple((point.kimg, point.value) for run in runs[each.method] for point in run.curve)
             alike.setdefault((each.values, course), []).append(each.method)
     found = []

@@ -22,7 +22,7 @@ def advise(comparison: Comparison, runs: Mapping[str, Sequence[Record]]) -> tupl
         runs: those that were compared, by method.
     """
     standings = comparison.standings
-    if all(each.failed == each.runs for each in standings):
+    if not any(each.alive for each in standings):
         count = plural(sum(each.runs for each in standings), "run")
         return (
             f"Every run of every method failed ({count}): there is nothing to choose. Mend what they died of first.",
